@@ -1,2 +1,4 @@
 #![no_std]
 //! tinfer
+pub mod tensor;
+pub mod error;

@@ -1,1 +1,2 @@
-//! x
+//! The compiler.
+pub mod graph;

@@ -1,0 +1,3 @@
+//! errors
+#[derive(Clone,Copy,Debug,PartialEq,Eq)]
+pub enum LoadError { Shape }

@@ -1,0 +1,143 @@
+//! Element types, shapes and per-tensor quantization.
+
+use crate::error::LoadError;
+
+/// Highest rank of a tensor in an image.
+pub const MAX_RANK: usize = 5;
+
+/// Element type as stored in the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ElementType {
+    /// IEEE 754 binary32.
+    F32 = 1,
+    /// Signed 8-bit integer.
+    I8 = 2,
+    /// Unsigned 8-bit integer.
+    U8 = 3,
+    /// Signed 16-bit integer.
+    I16 = 4,
+    /// Signed 32-bit integer.
+    I32 = 5,
+    /// Signed 64-bit integer.
+    I64 = 6,
+    /// One byte, 0 or 1.
+    Bool = 7,
+}
+
+impl ElementType {
+    /// All of them, in the order of their codes.
+    pub const ALL: [ElementType; 7] = [
+        ElementType::F32,
+        ElementType::I8,
+        ElementType::U8,
+        ElementType::I16,
+        ElementType::I32,
+        ElementType::I64,
+        ElementType::Bool,
+    ];
+
+    /// Size of one element.
+    pub const fn size_bytes(self) -> usize {
+        match self {
+            ElementType::I8 | ElementType::U8 | ElementType::Bool => 1,
+            ElementType::I16 => 2,
+            ElementType::F32 | ElementType::I32 => 4,
+            ElementType::I64 => 8,
+        }
+    }
+
+    /// Name as in ONNX, in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ElementType::F32 => "float32",
+            ElementType::I8 => "int8",
+            ElementType::U8 => "uint8",
+            ElementType::I16 => "int16",
+            ElementType::I32 => "int32",
+            ElementType::I64 => "int64",
+            ElementType::Bool => "bool",
+        }
+    }
+
+    /// The element type with this code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| *t as u8 == code)
+    }
+}
+
+/// Row-major dimensions, at most [`MAX_RANK`], all positive, whose product fits 32 bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    dims: [u32; MAX_RANK],
+    rank: u8,
+}
+
+impl Shape {
+    /// A checked shape.
+    ///
+    /// # Errors
+    /// [`LoadError::Shape`] for a rank above [`MAX_RANK`], a zero dimension, or more than `u32::MAX` elements.
+    pub fn new(dims: &[u32]) -> Result<Self, LoadError> {
+        let mut shape = Shape { dims: [1; MAX_RANK], rank: dims.len() as u8 };
+        let target = shape.dims.get_mut(..dims.len()).ok_or(LoadError::Shape)?;
+        target.copy_from_slice(dims);
+        let mut product: u32 = 1;
+        for &d in dims {
+            product = product.checked_mul(d).ok_or(LoadError::Shape)?;
+        }
+        if product == 0 { Err(LoadError::Shape) } else { Ok(shape) }
+    }
+
+    /// The dimensions.
+    pub fn dims(&self) -> &[u32] {
+        self.dims.get(..usize::from(self.rank)).unwrap_or(&[])
+    }
+
+    /// Number of dimensions.
+    pub fn rank(&self) -> usize {
+        usize::from(self.rank)
+    }
+
+    /// Number of elements.
+    pub fn n_elements(&self) -> usize {
+        self.dims().iter().fold(1, |n, &d| n * d as usize)
+    }
+
+    /// The last dimension, 1 for a scalar.
+    pub fn last(&self) -> usize {
+        self.dims().last().map_or(1, |&d| d as usize)
+    }
+
+    /// Dimensions right-aligned in [`MAX_RANK`], filled with ones, as broadcasting needs them.
+    pub fn broadcast_dims(&self) -> [u32; MAX_RANK] {
+        let mut out = [1; MAX_RANK];
+        for (o, d) in out.iter_mut().rev().zip(self.dims().iter().rev()) {
+            *o = *d;
+        }
+        out
+    }
+
+    /// The shape as `[1, H, W, C]`.
+    pub fn nhwc(&self) -> Option<[u32; 3]> {
+        match self.dims() {
+            [1, h, w, c] => Some([*h, *w, *c]),
+            _ => None,
+        }
+    }
+}
+
+impl core::fmt::Debug for Shape {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.dims()).finish()
+    }
+}
+
+/// real = scale * (q - zero_point), one for the whole tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantization {
+    /// Real units per step; 1 for tensors that are not quantized.
+    pub scale: f32,
+    /// The integer that stands for 0.
+    pub zero_point: i32,
+}
