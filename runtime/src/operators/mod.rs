@@ -1,0 +1,152 @@
+//! The operators of the plan: their records, what must hold of their operands, and how they run.
+//!
+//! Each operator and precision is one [`Operator`] value with its own code, so that a firmware
+//! which lists only the operators of its models links only those.
+
+use crate::error::BindError;
+use crate::image::{Image, Placement, StepView, TensorView};
+use crate::session::StepContext;
+use crate::tensor::ElementType;
+use bytemuck::Pod;
+
+/// An operator at one precision.
+#[derive(Debug)]
+pub struct Operator {
+    /// Number in the plan.
+    pub code: u16,
+    /// Name as in ONNX in snake case, with the precision: `conv_2d_i8`.
+    pub name: &'static str,
+    /// Whether an output may be exactly an input's memory. Any other overlap is refused at bind.
+    pub in_place: InPlace,
+    /// Checks everything that `run` relies on; gives the work units (multiply-accumulates or
+    /// element visits) of the step, or the rule that is broken.
+    pub check: fn(&StepOperands<'_>) -> Result<u64, &'static str>,
+    /// Computes the step. `None` when operands are not as checked, which cannot happen after bind.
+    pub run: fn(&mut StepContext<'_, '_>) -> Option<()>,
+}
+
+/// Whether an operator may write over an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InPlace {
+    /// Output and inputs are disjoint.
+    Never,
+    /// An output may have the same memory as an input of the same size in bytes.
+    SameRange,
+}
+
+/// The operands of a step, for checking.
+#[derive(Clone, Copy, Debug)]
+pub struct StepOperands<'a> {
+    image: &'a Image<'a>,
+    step: &'a StepView<'a>,
+}
+
+impl<'a> StepOperands<'a> {
+    /// The operands of one step of a checked image.
+    pub fn new(image: &'a Image<'a>, step: &'a StepView<'a>) -> Self {
+        StepOperands { image, step }
+    }
+
+    /// Number of inputs.
+    pub fn n_inputs(&self) -> usize {
+        self.step.n_inputs()
+    }
+
+    /// Number of outputs.
+    pub fn n_outputs(&self) -> usize {
+        self.step.n_outputs()
+    }
+
+    /// The operator's parameters.
+    pub fn parameters(&self) -> &'a [u8] {
+        self.step.parameters
+    }
+
+    /// Bytes of scratch that the plan gives.
+    pub fn scratch_bytes(&self) -> usize {
+        self.step.scratch_bytes as usize
+    }
+
+    /// Input `i`, which must exist and have this element type.
+    pub fn input(&self, i: usize, element_type: ElementType) -> Result<TensorView, &'static str> {
+        let tensor = self.step.input(i).and_then(|t| self.image.tensor(t)).ok_or("an input is missing")?;
+        if tensor.element_type == element_type { Ok(tensor) } else { Err("an input has the wrong element type") }
+    }
+
+    /// Output `i`, which must exist and have this element type.
+    pub fn output(&self, i: usize, element_type: ElementType) -> Result<TensorView, &'static str> {
+        let tensor = self.step.output(i).and_then(|t| self.image.tensor(t)).ok_or("an output is missing")?;
+        if tensor.element_type == element_type { Ok(tensor) } else { Err("an output has the wrong element type") }
+    }
+
+    /// The data of input `i`, which must be a constant with exactly `n_elements` elements.
+    pub fn constant<T: Pod>(
+        &self,
+        i: usize,
+        element_type: ElementType,
+        n_elements: usize,
+    ) -> Result<&'a [T], &'static str> {
+        let tensor = self.input(i, element_type)?;
+        if tensor.shape.n_elements() != n_elements {
+            return Err("a constant has the wrong length");
+        }
+        constant(self.image, &tensor).ok_or("an operand that must be a constant is not")
+    }
+}
+
+/// The data of a tensor in the weights section.
+pub(crate) fn constant<'i, T: Pod>(image: &Image<'i>, tensor: &TensorView) -> Option<&'i [T]> {
+    match tensor.placement {
+        Placement::Weights(offset) => {
+            let bytes = crate::image::bytes::range(image.weights(), offset, u32::try_from(tensor.n_bytes()).ok()?)?;
+            bytemuck::try_cast_slice(bytes).ok()
+        }
+        Placement::Arena(_) => None,
+    }
+}
+
+/// Checks one step against its operator: the rules of overlap that hold for all, then its own.
+pub(crate) fn check_step(image: &Image<'_>, step: &StepView<'_>, operator: &Operator) -> Result<u64, BindError> {
+    let rule = |rule| BindError::Step { step: step.index, operator: operator.name, rule };
+    let scratch = (step.scratch_offset, step.scratch_offset.saturating_add(step.scratch_bytes));
+    let range = |tensor: Option<TensorView>| match tensor {
+        Some(TensorView { placement: Placement::Arena(offset), shape, element_type, .. }) => {
+            let n_bytes = shape.n_elements().saturating_mul(element_type.size_bytes());
+            (offset, offset.saturating_add(u32::try_from(n_bytes).unwrap_or(u32::MAX)))
+        }
+        _ => (0, 0),
+    };
+    let overlap = |a: (u32, u32), b: (u32, u32)| a.0 < b.1 && b.0 < a.1;
+    for i in 0..step.n_inputs() {
+        let input = range(step.input(i).and_then(|t| image.tensor(t)));
+        if overlap(input, scratch) {
+            return Err(rule("scratch overlaps an input"));
+        }
+    }
+    for o in 0..step.n_outputs() {
+        let tensor = step.output(o).and_then(|t| image.tensor(t));
+        if !matches!(tensor, Some(TensorView { placement: Placement::Arena(_), .. })) {
+            return Err(rule("an output is a constant"));
+        }
+        let output = range(tensor);
+        if overlap(output, scratch) {
+            return Err(rule("scratch overlaps an output"));
+        }
+        for i in 0..step.n_inputs() {
+            let input = range(step.input(i).and_then(|t| image.tensor(t)));
+            let same = operator.in_place == InPlace::SameRange && input == output;
+            if overlap(input, output) && !same {
+                return Err(rule("an output overlaps an input"));
+            }
+        }
+        for other in 0..o {
+            if overlap(output, range(step.output(other).and_then(|t| image.tensor(t)))) {
+                return Err(rule("outputs overlap"));
+            }
+        }
+    }
+    (operator.check)(&StepOperands::new(image, step)).map_err(rule)
+}
+
+/// Every operator of this crate, for hosts and for firmware that takes any model.
+pub static ALL: &[&Operator] = &[];

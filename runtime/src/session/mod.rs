@@ -1,0 +1,195 @@
+//! A model bound to an arena: fill inputs, run, read outputs.
+
+mod arena;
+mod context;
+mod observer;
+
+pub use arena::Arena;
+pub use context::StepContext;
+pub use observer::{NoObserver, Observer, StepDone, digest};
+
+use crate::error::{BindError, RunError};
+use crate::image::plan::Steps;
+use crate::image::{ALIGNMENT, Image, Placement, PortView, TensorView};
+use crate::log;
+use crate::operators::{Operator, check_step};
+
+/// What [`Session::step`] reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There are more steps.
+    Running,
+    /// The outputs are ready; the next call starts over.
+    Done,
+}
+
+/// A checked plan with its memory.
+///
+/// # Examples
+/// ```no_run
+/// use tinfer::{Arena, Image, Session, operators};
+/// # fn get() -> &'static [u8] { &[] }
+/// let image = Image::check(get()).map_err(|_| "no model")?;
+/// let mut arena = Arena::<4096>::new();
+/// let mut session = Session::bind(&image, arena.bytes(), operators::ALL).map_err(|_| "does not fit")?;
+/// session.input(0).map_err(|_| "no input")?.fill(0);
+/// session.run().map_err(|_| "cannot run")?;
+/// let scores = session.output(0).map_err(|_| "no output")?;
+/// # let _ = scores; Ok::<(), &'static str>(())
+/// ```
+#[derive(Debug)]
+pub struct Session<'a, 'i> {
+    image: &'a Image<'i>,
+    arena: &'a mut [u8],
+    operators: &'a [&'a Operator],
+    steps: Steps<'i>,
+}
+
+impl<'a, 'i> Session<'a, 'i> {
+    /// Checks every step of the plan against its operator and the arena, once.
+    ///
+    /// # Memory
+    /// `arena` holds all activations and scratch: [`Image::arena_bytes`], starting at a 16-byte
+    /// boundary (see [`Arena`]). What is behind that is left alone.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn bind(
+        image: &'a Image<'i>,
+        arena: &'a mut [u8],
+        operators: &'a [&'a Operator],
+    ) -> Result<Self, BindError> {
+        let have_bytes = arena.len();
+        let too_small = BindError::ArenaTooSmall {
+            need_bytes: image.header().arena_bytes,
+            have_bytes: u32::try_from(have_bytes).unwrap_or(u32::MAX),
+        };
+        let arena = arena.get_mut(..image.arena_bytes()).ok_or(too_small)?;
+        if !arena.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+            return Err(BindError::ArenaMisaligned);
+        }
+        let declared = image.header().work;
+        let mut found = 0u64;
+        for step in image.steps() {
+            let operator = find(operators, step.code)
+                .ok_or(BindError::MissingOperator { step: step.index, code: step.code })?;
+            found = found.saturating_add(check_step(image, &step, operator)?);
+            if found > declared {
+                return Err(BindError::Work { declared, found });
+            }
+        }
+        log::debug!("bound {} steps in {} bytes of arena", image.n_steps(), image.arena_bytes());
+        Ok(Session { image, arena, operators, steps: image.steps() })
+    }
+
+    /// The memory of input `index` in the tensor's own type and layout, to be filled before a run.
+    ///
+    /// The plan may reuse it once the input is consumed: fill it again for every run.
+    ///
+    /// # Errors
+    /// [`RunError::NoSuchPort`].
+    pub fn input(&mut self, index: usize) -> Result<&mut [u8], RunError> {
+        let tensor = self.port_tensor(self.image.inputs(), index)?;
+        arena_range(&tensor).and_then(|r| self.arena.get_mut(r)).ok_or(RunError::Inconsistent { step: 0 })
+    }
+
+    /// Copies `bytes` into input `index`.
+    ///
+    /// # Errors
+    /// [`RunError::NoSuchPort`], [`RunError::InputSize`].
+    pub fn set_input(&mut self, index: usize, bytes: &[u8]) -> Result<(), RunError> {
+        let input = self.input(index)?;
+        if input.len() != bytes.len() {
+            return Err(RunError::InputSize { need_bytes: input.len() as u32, have_bytes: bytes.len() as u32 });
+        }
+        for (target, source) in input.iter_mut().zip(bytes) {
+            *target = *source;
+        }
+        Ok(())
+    }
+
+    /// The data of output `index` in the tensor's own type and layout, valid after a run.
+    ///
+    /// # Errors
+    /// [`RunError::NoSuchPort`].
+    pub fn output(&self, index: usize) -> Result<&[u8], RunError> {
+        let tensor = self.port_tensor(self.image.outputs(), index)?;
+        arena_range(&tensor).and_then(|r| self.arena.get(r)).ok_or(RunError::Inconsistent { step: 0 })
+    }
+
+    /// Runs the whole plan.
+    ///
+    /// # Errors
+    /// See [`RunError`]; none can occur with filled inputs after a successful bind.
+    pub fn run(&mut self) -> Result<(), RunError> {
+        self.run_observed(&mut NoObserver)
+    }
+
+    /// Runs the whole plan and shows every step to `observer`.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_observed<O: Observer>(&mut self, observer: &mut O) -> Result<(), RunError> {
+        self.restart();
+        while self.step(observer)? == Progress::Running {}
+        Ok(())
+    }
+
+    /// Goes back to the first step.
+    pub fn restart(&mut self) {
+        self.steps = self.image.steps();
+    }
+
+    /// Runs the next step of the plan, so that a caller can do other work between steps.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn step<O: Observer>(&mut self, observer: &mut O) -> Result<Progress, RunError> {
+        let Some(step) = self.steps.next() else {
+            self.restart();
+            return Ok(Progress::Done);
+        };
+        let inconsistent = RunError::Inconsistent { step: step.index };
+        let operator = find(self.operators, step.code).ok_or(inconsistent)?;
+        observer.step_start(step.index);
+        let mut context = StepContext::new(self.image, &step, self.arena);
+        (operator.run)(&mut context).ok_or(inconsistent)?;
+        observer.step_done(&StepDone { index: step.index, operator, image: self.image, step: &step, arena: self.arena });
+        Ok(Progress::Running)
+    }
+
+    /// The image that is bound.
+    pub fn image(&self) -> &'a Image<'i> {
+        self.image
+    }
+
+    fn port_tensor(
+        &self,
+        mut ports: impl Iterator<Item = PortView<'i>>,
+        index: usize,
+    ) -> Result<TensorView, RunError> {
+        let mut n_ports = 0;
+        for port in ports.by_ref() {
+            if n_ports == index as u32 {
+                return self.image.tensor(port.tensor).ok_or(RunError::Inconsistent { step: 0 });
+            }
+            n_ports = n_ports.saturating_add(1);
+        }
+        Err(RunError::NoSuchPort { index: index as u32, n_ports })
+    }
+}
+
+fn find<'a>(operators: &'a [&'a Operator], code: u16) -> Option<&'a Operator> {
+    operators.iter().copied().find(|o| o.code == code)
+}
+
+/// Bytes of an arena tensor.
+pub(crate) fn arena_range(tensor: &TensorView) -> Option<core::ops::Range<usize>> {
+    match tensor.placement {
+        Placement::Arena(offset) => {
+            let start = offset as usize;
+            Some(start..start.checked_add(tensor.n_bytes())?)
+        }
+        Placement::Weights(_) => None,
+    }
+}
