@@ -1,0 +1,42 @@
+//! Every embedded board, and every way a `board.toml` can be wrong.
+
+use super::*;
+
+#[test]
+fn every_board_of_this_release_is_sound() {
+    let mut names = Vec::new();
+    for text in EMBEDDED {
+        let board = Board::parse(text).unwrap_or_else(|err| panic!("{err}\n{text}"));
+        assert_eq!(Board::find(&board.name), Ok(board.clone()));
+        names.push(board.name);
+    }
+    assert!(names.is_sorted() && names.len() >= 3, "{names:?}");
+}
+
+#[test]
+fn an_unknown_name_lists_the_boards() {
+    let error = Board::find("mps3").unwrap_err().to_string();
+    assert!(error.starts_with("no board is called `mps3`; boards: mps2-an386, mps2-an500"), "{error}");
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_its_cause() {
+    let cases = [
+        ("clock_hz = 64_000_000", "clock_hz = -1", "board.toml cannot be read: "),
+        ("clock_hz = 64_000_000", "clock = 1", "unknown field `clock`"),
+        ("name = \"RAM\"", "name = \"SRAM\"", "board nrf52840-dk: no [[memory]] is called RAM"),
+        ("kind = \"ram\"", "kind = \"flash\"", "board nrf52840-dk: memory RAM must be of kind Ram"),
+        ("[model_slot]\norigin = 0x0008_0000", "[model_slot]\norigin = 0x0007_FFFF", "FLASH and model_slot overlap"),
+        (
+            "arena_bytes = 163_840",
+            "arena_bytes = 262_144",
+            "board nrf52840-dk: budgets for stack and arena are 278528 bytes, RAM has 262144",
+        ),
+    ];
+    let sound = EMBEDDED.iter().find(|text| text.contains("nrf52840-dk")).unwrap();
+    for (from, to, expected) in cases {
+        assert!(sound.contains(from), "{from}");
+        let error = Board::parse(&sound.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{from} -> {to}: {error}");
+    }
+}

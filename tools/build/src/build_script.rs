@@ -1,0 +1,127 @@
+//! The build script of a board's firmware, as one call.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io, process};
+
+use crate::{Board, BoardError, memory_x};
+
+/// What `firmware/boards/<board>/build.rs` calls, and all it does.
+///
+/// From the `board.toml` beside it, writes `memory.x` and `board.rs` (the constants of [`constants`]) to `OUT_DIR`,
+/// tells Cargo how to link, and checks that the kernels are built for the board's instruction set. Ends the build with
+/// a sentence when something is wrong.
+pub fn board() {
+    if let Err(err) = run(&Environment::of_cargo()) {
+        eprintln!("error: {err}");
+        process::exit(1);
+    }
+}
+
+/// Why a board's firmware cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildScriptError {
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `board.toml` is refused.
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    /// The folder, which names the package and the ELF file, has another name than the board.
+    #[error("board.toml names the board `{found}`, its package is called `{expected}`")]
+    Name {
+        /// Name in `board.toml`.
+        found: String,
+        /// Name of the package.
+        expected: String,
+    },
+    /// The compiler was not told the board's instruction set, or another one.
+    #[error(
+        "{board} needs kernels for {expected}, the compiler was told {found}: build with `cargo xtask firmware {board}`, \
+         which passes `--cfg kernel_isa=\"{expected}\"`"
+    )]
+    InstructionSet {
+        /// The board.
+        board: String,
+        /// Instruction set in `board.toml`.
+        expected: String,
+        /// What `--cfg kernel_isa` says.
+        found: String,
+    },
+}
+
+/// What Cargo tells a build script.
+struct Environment {
+    manifest_dir: PathBuf,
+    out_dir: PathBuf,
+    package: String,
+    kernel_isa: Option<String>,
+}
+
+impl Environment {
+    fn of_cargo() -> Self {
+        let variable = |name| env::var(name).unwrap_or_default();
+        Self {
+            manifest_dir: variable("CARGO_MANIFEST_DIR").into(),
+            out_dir: variable("OUT_DIR").into(),
+            package: variable("CARGO_PKG_NAME"),
+            kernel_isa: env::var("CARGO_CFG_KERNEL_ISA").ok(),
+        }
+    }
+}
+
+fn run(environment: &Environment) -> Result<(), BuildScriptError> {
+    let path = environment.manifest_dir.join("board.toml");
+    println!("cargo::rerun-if-changed={}", path.display());
+    let text = fs::read_to_string(&path).map_err(|source| BuildScriptError::File { path, source })?;
+    let board = Board::parse(&text)?;
+    if board.name != environment.package {
+        return Err(BuildScriptError::Name { found: board.name, expected: environment.package.clone() });
+    }
+    if environment.kernel_isa.as_ref() != Some(&board.isa) {
+        return Err(BuildScriptError::InstructionSet {
+            found: environment.kernel_isa.clone().unwrap_or_else(|| "nothing".to_owned()),
+            expected: board.isa,
+            board: board.name,
+        });
+    }
+    write(&environment.out_dir.join("memory.x"), &memory_x(&board))?;
+    write(&environment.out_dir.join("board.rs"), &constants(&board))?;
+    println!("cargo::rustc-link-search={}", environment.out_dir.display());
+    for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x"] {
+        println!("cargo::rustc-link-arg-bins={argument}");
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), BuildScriptError> {
+    fs::write(path, text).map_err(|source| BuildScriptError::File { path: path.to_owned(), source })
+}
+
+/// Rust constants for the board's `main.rs`, to be included from `OUT_DIR/board.rs`.
+fn constants(board: &Board) -> String {
+    let slot = board.model_slot;
+    let ticks = board.emulator.as_ref().map_or(1, |emulator| emulator.instructions_per_tick);
+    format!(
+        "/// Name of the board.\n\
+         pub const BOARD: &str = {:?};\n\
+         /// Instruction set of the kernels.\n\
+         pub const ISA: &str = {:?};\n\
+         /// First address of the model slot.\n\
+         pub const MODEL_SLOT_ORIGIN: usize = {:#x};\n\
+         /// Length of the model slot.\n\
+         pub const MODEL_SLOT_BYTES: usize = {:#x};\n\
+         /// Arena that the firmware reserves.\n\
+         pub const ARENA_BYTES: usize = {};\n\
+         /// Instructions that one SysTick tick of the emulator stands for.\n\
+         pub const INSTRUCTIONS_PER_TICK: u32 = {ticks};\n",
+        board.name, board.isa, slot.origin, slot.length, board.budgets.arena_bytes,
+    )
+}
+
+#[cfg(test)]
+mod tests;

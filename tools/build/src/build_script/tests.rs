@@ -1,0 +1,61 @@
+//! The build script in a folder of its own.
+
+use super::*;
+
+/// Runs the build script over the board.toml of mps2-an386 with `change` applied to it.
+fn check(package: &str, kernel_isa: Option<&str>, change: (&str, &str)) -> Result<(String, String), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/boards");
+    let text = fs::read_to_string(boards.join("mps2-an386/board.toml")).unwrap();
+    if !change.0.is_empty() {
+        fs::write(folder.path().join("board.toml"), text.replace(change.0, change.1)).unwrap();
+    }
+    let environment = Environment {
+        manifest_dir: folder.path().to_owned(),
+        out_dir: folder.path().to_owned(),
+        package: package.to_owned(),
+        kernel_isa: kernel_isa.map(str::to_owned),
+    };
+    run(&environment).map_err(|err| err.to_string())?;
+    let read = |name| fs::read_to_string(folder.path().join(name)).unwrap();
+    Ok((read("memory.x"), read("board.rs")))
+}
+
+const UNCHANGED: (&str, &str) = ("[board]", "[board]");
+
+#[test]
+fn a_board_becomes_a_linker_script_and_constants() {
+    let (memory, constants) = check("mps2-an386", Some("armv7em"), UNCHANGED).unwrap();
+    assert_eq!(memory, memory_x(&Board::find("mps2-an386").unwrap()));
+    for line in [
+        "pub const BOARD: &str = \"mps2-an386\";",
+        "pub const ISA: &str = \"armv7em\";",
+        "pub const MODEL_SLOT_ORIGIN: usize = 0x200000;",
+        "pub const MODEL_SLOT_BYTES: usize = 0x200000;",
+        "pub const ARENA_BYTES: usize = 524288;",
+        "pub const INSTRUCTIONS_PER_TICK: u32 = 40;",
+    ] {
+        assert!(constants.lines().any(|it| it == line), "{line}\nis missing in\n{constants}");
+    }
+}
+
+#[test]
+fn a_wrong_build_ends_with_a_sentence() {
+    let cases = [
+        (
+            check("other", Some("armv7em"), UNCHANGED),
+            "board.toml names the board `mps2-an386`, its package is called `other`",
+        ),
+        (
+            check("mps2-an386", None, UNCHANGED),
+            "mps2-an386 needs kernels for armv7em, the compiler was told nothing: build with \
+             `cargo xtask firmware mps2-an386`, which passes `--cfg kernel_isa=\"armv7em\"`",
+        ),
+        (check("mps2-an386", Some("armv7em"), ("[budgets]", "[budget]")), "unknown field `budget`"),
+        (check("mps2-an386", Some("armv7em"), ("", "")), "board.toml: No such file or directory"),
+    ];
+    for (outcome, expected) in cases {
+        let error = outcome.unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -1,0 +1,54 @@
+//! `memory.x`: the board's memory, as `cortex-m-rt`'s linker script wants it.
+
+use std::fmt::Write;
+
+use crate::{Board, MemoryKind};
+
+/// The text of `memory.x` for a board.
+///
+/// Beside the regions it defines `_model_slot_start` and `_model_slot_end`, and ends the link with a sentence when
+/// everything static leaves less RAM than the stack budget.
+pub fn memory_x(board: &Board) -> String {
+    let mut text = format!("/* Generated from board.toml of {}. */\nMEMORY\n{{\n", board.name);
+    for region in &board.memory {
+        let attributes = match region.kind {
+            MemoryKind::Flash => "rx",
+            MemoryKind::Ram => "rwx",
+        };
+        let (name, origin, length) = (&region.name, region.origin, region.length);
+        let _ = writeln!(text, "  {name} ({attributes}) : ORIGIN = {origin:#010x}, LENGTH = {length:#010x}");
+    }
+    let slot = board.model_slot;
+    let stack_bytes = board.budgets.stack_bytes;
+    let _ = write!(
+        text,
+        "}}\n\
+         _model_slot_start = {:#010x};\n\
+         _model_slot_end = {:#010x};\n\
+         ASSERT(_stack_start - _stack_end >= {stack_bytes}, \"\n\
+         ERROR(tinfer-build): statics and arena leave less RAM than the {stack_bytes} bytes of stack in board.toml.\");\n",
+        slot.origin,
+        u64::from(slot.origin) + u64::from(slot.length),
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_becomes_a_linker_script() {
+        let text = memory_x(&Board::find("mps2-an386").unwrap());
+        let lines = [
+            "  FLASH (rx) : ORIGIN = 0x00000000, LENGTH = 0x00200000",
+            "  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 0x00400000",
+            "_model_slot_start = 0x00200000;",
+            "_model_slot_end = 0x00400000;",
+            "ASSERT(_stack_start - _stack_end >= 16384, \"",
+        ];
+        for line in lines {
+            assert!(text.lines().any(|it| it == line), "{line}\nis missing in\n{text}");
+        }
+    }
+}
