@@ -1,2 +1,3 @@
 //! The compiler.
+pub mod array;
 pub mod graph;
