@@ -1,2 +1,66 @@
-//! x
-fn main(){}
+//! `cargo xtask`: everything this project does to itself, from finding its tools to what CI runs.
+#![deny(unsafe_code)]
+
+mod ci;
+mod demo;
+mod dist;
+mod docs;
+mod firmware;
+mod process;
+mod project;
+mod setup;
+mod symbols;
+mod tidy;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::project::Project;
+
+/// Builds, checks and shows tinfer.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Find the tools that are not Cargo's, and install what is missing
+    Setup(setup::Options),
+    /// Convert a model, put it on an emulated Cortex-M4 and classify one picture
+    Demo,
+    /// Run what CI runs
+    Test,
+    /// Check the rules that the compiler does not know
+    Tidy,
+    /// Build the firmware of one board and print where it is
+    Firmware(firmware::Options),
+    /// Build the stripped `tinfer` binary for a Linux board
+    Dist(dist::Options),
+    /// Rewrite the generated regions of README.md
+    Docs(docs::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = Project::find().and_then(|project| match arguments.task {
+        Task::Setup(options) => setup::run(&project, &options),
+        Task::Demo => demo::run(&project),
+        Task::Test => ci::run(&project),
+        Task::Tidy => tidy::run(&project),
+        Task::Firmware(options) => firmware::run(&project, &options),
+        Task::Dist(options) => dist::run(&project, &options),
+        Task::Docs(options) => docs::run(&project, &options),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

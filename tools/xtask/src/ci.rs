@@ -1,0 +1,117 @@
+//! `cargo xtask test`: what CI runs, in order, up to the first step that fails.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::firmware::Noise;
+use crate::process;
+use crate::project::Project;
+use crate::toolchain::cargo;
+use crate::{dist, docs, firmware, setup, symbols, tidy};
+
+/// Runs every step and closes with `N passed, N failed`.
+///
+/// # Errors
+/// The name of the step that failed, and why.
+pub fn run(project: &Project) -> Result<()> {
+    let start = Instant::now();
+    for (n_passed, &(name, step)) in STEPS.iter().enumerate() {
+        println!("\n== {name}");
+        let begun = Instant::now();
+        if let Err(error) = step(project) {
+            println!("== {name} FAILED after {}: {error:#}", clock(begun.elapsed()));
+            println!("\n{n_passed} passed, 1 failed");
+            bail!("{name} failed");
+        }
+        println!("== {name} passed in {}", clock(begun.elapsed()));
+    }
+    println!("\nAll steps in {}", clock(start.elapsed()));
+    println!("{} passed, 0 failed", STEPS.len());
+    Ok(())
+}
+
+type Step = fn(&Project) -> Result<()>;
+
+const STEPS: [(&str, Step); 11] = [
+    ("setup", |project| setup::run(project, &setup::Options::default())),
+    ("tidy", tidy::run),
+    ("rustfmt", rustfmt),
+    ("clippy", clippy),
+    ("tests of the workspace", workspace_tests),
+    ("tests of the firmware's libraries", firmware_tests),
+    ("firmware of every board", boards),
+    ("panics in the firmware", panics),
+    ("tables in README.md", |project| docs::run(project, &docs::Options { check: true })),
+    ("demo", crate::demo::run),
+    ("tinfer on aarch64", aarch64),
+];
+
+fn rustfmt(project: &Project) -> Result<()> {
+    for folder in [project.root().to_owned(), project.root().join("firmware")] {
+        process::run(cargo("fmt", &folder).args(["--all", "--", "--check"]))?;
+    }
+    Ok(())
+}
+
+/// In the release profile, the only one in which build scripts and macros of the dependencies are built.
+fn clippy(project: &Project) -> Result<()> {
+    let arguments = ["--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    process::run(cargo("clippy", project.root()).args(arguments))
+}
+
+fn workspace_tests(project: &Project) -> Result<()> {
+    let data = project.root().join("../shared/data");
+    let there = if data.is_dir() { "there: tests on it run" } else { "not there: tests on it are skipped" };
+    println!("../shared/data is {there}");
+    process::run(cargo("test", project.root()).args(["--release", "--workspace"]))
+}
+
+/// The portable crates of the firmware workspace, on this machine.
+fn firmware_tests(project: &Project) -> Result<()> {
+    let mut command = cargo("test", &project.root().join("firmware"));
+    command.arg("--target-dir").arg(project.firmware_target_folder());
+    process::run(command.args(["--release", "--package", "tinfer-protocol", "--package", "tinfer-app"]))
+}
+
+fn boards(project: &Project) -> Result<()> {
+    for board in project.boards()? {
+        let elf = firmware::build(project, &board, Noise::Quiet)?;
+        println!("{}: {}", board.name, elf.strip_prefix(project.root())?.display());
+    }
+    Ok(())
+}
+
+fn panics(project: &Project) -> Result<()> {
+    let mut n_bad = 0;
+    for board in project.boards()? {
+        let elf = firmware::build(project, &board, Noise::Quiet)?;
+        match symbols::check(project, &board.name, &elf) {
+            Ok(text) => println!("{text}"),
+            Err(error) => {
+                n_bad += 1;
+                println!("{error:#}");
+            }
+        }
+    }
+    if n_bad > 0 {
+        bail!("{n_bad} board(s) with new panics");
+    }
+    Ok(())
+}
+
+/// The binary for Arm Linux starts and runs a real model under QEMU's user-mode emulation.
+fn aarch64(project: &Project) -> Result<()> {
+    let binary = dist::build(project, dist::Target::Aarch64)?;
+    println!("{} bytes", binary.metadata()?.len());
+    dist::smoke_test(project, &binary)
+}
+
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 60 {
+        format!("{:.1} s", time.as_secs_f64())
+    } else {
+        format!("{} min {:02} s", seconds / 60, seconds % 60)
+    }
+}

@@ -1,0 +1,70 @@
+//! Tools that come from a language's own registry, kept in our cache and nowhere else.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{Purpose, Tool, Way};
+use crate::process;
+use crate::project::Project;
+use crate::toolchain;
+
+/// Decodes the log of a firmware.
+pub fn defmt_print(project: &Project) -> Result<Tool<'_>> {
+    let folder = project.tools_folder()?;
+    let cached = folder.join("bin/defmt-print");
+    let package = format!("defmt-print@{DEFMT_PRINT_VERSION}");
+    let line = format!("cargo install --locked {package} --root {}", folder.display());
+    let install = move || {
+        let mut command = toolchain::cargo("install", project.root());
+        // Its build must not land in, nor wait for, the target folder of whoever runs us.
+        command.args(["--locked", &package, "--root"]).arg(&folder).env_remove("CARGO_TARGET_DIR");
+        process::run_quietly(&mut command)
+    };
+    Ok(Tool {
+        name: "defmt-print".to_owned(),
+        purpose: Purpose::Firmware,
+        find: Box::new(move || find_working(&cached, "defmt-print")),
+        ways: vec![Way::Steps { install: Box::new(install), line }],
+    })
+}
+
+/// MCUboot's own tool, a second opinion on our image envelope.
+pub fn imgtool(project: &Project) -> Result<Tool<'_>> {
+    let folder = project.tools_folder()?.join("imgtool");
+    let program = folder.join("bin/imgtool");
+    let place = folder.display();
+    let line = format!("python3 -m venv {place} && {place}/bin/pip install imgtool=={IMGTOOL_VERSION}");
+    let install = move || {
+        // A half-made environment of an earlier try would stay broken.
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        process::run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let mut pip = Command::new(folder.join("bin/pip"));
+        process::run_quietly(
+            pip.args(["install", "--quiet", "--disable-pip-version-check"]).arg(format!("imgtool=={IMGTOOL_VERSION}")),
+        )
+    };
+    let mut ways = vec![Way::Steps { install: Box::new(install), line }];
+    if !process::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
+        ways.insert(0, Way::Apt(&["python3-venv"]));
+    }
+    Ok(Tool {
+        name: "imgtool".to_owned(),
+        purpose: Purpose::Tests,
+        find: Box::new(move || find_working(&program, "imgtool")),
+        ways,
+    })
+}
+
+/// In the cache, else in PATH; it must start.
+fn find_working(cached: &Path, name: &str) -> Option<String> {
+    let program = if cached.is_file() { cached.to_owned() } else { process::find(name)? };
+    // imgtool has no --version, defmt-print no `version`: both know --help.
+    process::succeeds(Command::new(&program).arg("--help")).then(|| program.display().to_string())
+}
+
+const DEFMT_PRINT_VERSION: &str = "1.2.0";
+const IMGTOOL_VERSION: &str = "2.5.0";
