@@ -22,6 +22,8 @@
 extern crate std;
 
 pub mod error;
+pub mod fixed_point;
+pub mod float_math;
 pub mod image;
 pub mod isa;
 pub mod kernels;

@@ -1,4 +1,18 @@
-//! Kernels see slices and numbers, never an image.
+//! Arithmetic on slices: one folder per instruction set, one contract for all.
+//!
+//! Kernels see slices and numbers, never an image. They have no panic path and allocate nothing. A kernel answers
+//! `None` when a slice is shorter than its geometry says; operators check every length once, when a model is bound, so
+//! that this never happens in a run. Integer sums wrap.
+//!
+//! # Definitions
+//! - [`portable`] (safe Rust, always compiled) says what the right answer is, bit by bit, integers and floats alike.
+//! - [`contract`] compares any other set of kernels with it, on the host and in the emulators.
+//! - A NaN is a NaN: its sign and payload differ between processors and are not part of the contract.
 
+pub mod contract;
+pub mod geometry;
 mod operand;
+pub mod parameters;
+pub mod portable;
+
 pub use operand::Operand;

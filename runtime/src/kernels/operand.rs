@@ -35,15 +35,6 @@ impl<'a, T: Copy> Operand<'a, T> {
 }
 
 impl<'a, T: Copy> Source<'a, T> {
-    /// Elements.
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Source::Cells(cells) => cells.len(),
-            Source::Slice(slice) => slice.len(),
-        }
-    }
-
     /// Fills `target` with the elements from `start` on, or with element `start` alone when `stride` is 0.
     #[inline(always)]
     pub(crate) fn load(&self, start: usize, stride: u32, target: &mut [T]) -> Option<()> {

@@ -1,0 +1,210 @@
+//! Cases that the kernels of every CPU must pass: bit by bit what [`PORTABLE`] gives.
+//!
+//! Runs on the host and in the emulators, without a heap, on about 32 KiB of stack. The cases follow from the seed
+//! alone, so that host and device print the same digest. They are chosen to hurt: saturation, zero points at -128 and
+//! 127, one-pixel images, odd channel counts, strides beyond the kernel, dilation, one-sided padding, groups of one
+//! channel, rows longer and shorter than a vector.
+
+mod activations;
+mod random;
+mod windows;
+
+use crate::kernels::geometry::{Conv2d, MatMul, StridedLoops, Window2d};
+use crate::kernels::Operand;
+use crate::kernels::parameters::{ChannelsI8, OutputF32};
+use crate::kernels::portable::{self, AddI8, AveragePoolI8, BatchMatMulI8, BinaryF32, Divisor, MulI8, UnaryF32};
+use random::Random;
+
+/// One implementation of every kernel, on the portable layouts.
+///
+/// A CPU whose kernels want packed weights packs them inside these functions.
+#[allow(missing_docs, clippy::type_complexity)]
+#[derive(Clone, Copy)]
+pub struct KernelSet {
+    pub conv_2d_i8: fn(&Conv2d, &ChannelsI8, &[i8], &[i8], &mut [i8]) -> Option<()>,
+    pub conv_2d_f32: fn(&Conv2d, &OutputF32, &[f32], &[f32], &[f32], &mut [f32]) -> Option<()>,
+    pub depthwise_conv_2d_i8: fn(&Window2d, &ChannelsI8, &[i8], &[i8], &mut [i8]) -> Option<()>,
+    pub depthwise_conv_2d_f32: fn(&Window2d, &OutputF32, &[f32], &[f32], &[f32], &mut [f32]) -> Option<()>,
+    pub fully_connected_i8: fn(usize, &ChannelsI8, &[i8], &[i8], &mut [i8]) -> Option<()>,
+    pub fully_connected_f32: fn(usize, &OutputF32, &[f32], &[f32], &[f32], &mut [f32]) -> Option<()>,
+    pub batch_matmul_i8: fn(&MatMul, &BatchMatMulI8, &[i8], &[i8], &mut [i8]) -> Option<()>,
+    pub batch_matmul_f32: fn(&MatMul, &OutputF32, &[f32], &[f32], &mut [f32]) -> Option<()>,
+    pub add_i8: fn(&StridedLoops<3>, &AddI8, &mut [i8], Operand<i8>, Operand<i8>, usize) -> Option<()>,
+    pub mul_i8: fn(&StridedLoops<3>, &MulI8, &mut [i8], Operand<i8>, Operand<i8>, usize) -> Option<()>,
+    pub binary_f32:
+        fn(&StridedLoops<3>, BinaryF32, &OutputF32, &mut [f32], Operand<f32>, Operand<f32>, usize) -> Option<()>,
+    pub table_lookup_i8: fn(&[i8; 256], &mut [i8], Operand<i8>, usize) -> Option<()>,
+    pub unary_f32: fn(UnaryF32, &mut [f32], Operand<f32>, usize) -> Option<()>,
+    pub max_pool_2d_i8: fn(&Window2d, &[i8], &mut [i8]) -> Option<()>,
+    pub max_pool_2d_f32: fn(&Window2d, &[f32], &mut [f32]) -> Option<()>,
+    pub average_pool_2d_i8: fn(&Window2d, &AveragePoolI8, Divisor, &[i8], &mut [i8]) -> Option<()>,
+    pub average_pool_2d_f32: fn(&Window2d, &OutputF32, Divisor, &[f32], &mut [f32]) -> Option<()>,
+    pub softmax_i8: fn(usize, &[u32; 256], &[i8], &mut [i8]) -> Option<()>,
+    pub softmax_f32: fn(usize, &[f32], &mut [f32]) -> Option<()>,
+    pub strided_copy_i8: fn(&StridedLoops<2>, &[i8], &mut [i8]) -> Option<()>,
+    pub strided_copy_f32: fn(&StridedLoops<2>, &[f32], &mut [f32]) -> Option<()>,
+}
+
+/// The kernels that define the right answer.
+pub const PORTABLE: KernelSet = KernelSet {
+    conv_2d_i8: portable::conv_2d_i8,
+    conv_2d_f32: portable::conv_2d_f32,
+    depthwise_conv_2d_i8: portable::depthwise_conv_2d_i8,
+    depthwise_conv_2d_f32: portable::depthwise_conv_2d_f32,
+    fully_connected_i8: portable::fully_connected_i8,
+    fully_connected_f32: portable::fully_connected_f32,
+    batch_matmul_i8: portable::batch_matmul_i8,
+    batch_matmul_f32: portable::batch_matmul_f32,
+    add_i8: portable::add_i8,
+    mul_i8: portable::mul_i8,
+    binary_f32: portable::binary_f32,
+    table_lookup_i8: portable::table_lookup_i8,
+    unary_f32: portable::unary_f32,
+    max_pool_2d_i8: portable::max_pool_2d_i8,
+    max_pool_2d_f32: portable::max_pool_2d_f32,
+    average_pool_2d_i8: portable::average_pool_2d_i8,
+    average_pool_2d_f32: portable::average_pool_2d_f32,
+    softmax_i8: portable::softmax_i8,
+    softmax_f32: portable::softmax_f32,
+    strided_copy_i8: portable::strided_copy,
+    strided_copy_f32: portable::strided_copy,
+};
+
+/// The first difference between two sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Name of the kernel.
+    pub kernel: &'static str,
+    /// Which case of the run.
+    pub case: u32,
+    /// First element that differs, or `None` when only one of the two kernels refused the case.
+    pub element: Option<usize>,
+    /// Bits of that element.
+    pub expected: u32,
+    /// Bits that were found instead.
+    pub found: u32,
+}
+
+impl core::fmt::Display for Failure {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { kernel, case, element, expected, found } = self;
+        match element {
+            Some(element) => {
+                write!(f, "{kernel}, case {case}, element {element}: expected bits {expected:#x}, found {found:#x}")
+            }
+            None => write!(f, "{kernel}, case {case}: accepted by one set of kernels and refused by the other"),
+        }
+    }
+}
+
+/// Runs `n_cases` cases of every kernel on `set` and compares them with [`PORTABLE`].
+///
+/// The result is a digest of all outputs, to be compared with the one that another machine prints.
+///
+/// # Errors
+/// The first difference.
+pub fn run(set: &KernelSet, n_cases: u32, seed: u64) -> Result<u64, Failure> {
+    compare(set, &PORTABLE, n_cases, seed)
+}
+
+/// Runs the cases of [`run`] on two sets.
+///
+/// # Errors
+/// The first difference.
+pub fn compare(set: &KernelSet, reference: &KernelSet, n_cases: u32, seed: u64) -> Result<u64, Failure> {
+    let mut bench = Bench {
+        random: Random::new(seed),
+        digest: FNV_OFFSET,
+        case: 0,
+        kernel: "",
+        bytes: Buffers::new(0),
+        floats: Buffers::new(0.0),
+    };
+    for case in 0..n_cases {
+        bench.case = case;
+        windows::run(&mut bench, set, reference)?;
+        activations::run(&mut bench, set, reference)?;
+    }
+    Ok(bench.digest)
+}
+
+/// Elements of each buffer.
+const CAPACITY: usize = 1536;
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x100_0000_01b3;
+
+/// Inputs and outputs of one element type.
+struct Buffers<T> {
+    input: [T; CAPACITY],
+    weights: [T; CAPACITY],
+    expected: [T; CAPACITY],
+    found: [T; CAPACITY],
+}
+
+impl<T: Copy> Buffers<T> {
+    fn new(value: T) -> Self {
+        Self {
+            input: [value; CAPACITY],
+            weights: [value; CAPACITY],
+            expected: [value; CAPACITY],
+            found: [value; CAPACITY],
+        }
+    }
+}
+
+struct Bench {
+    random: Random,
+    digest: u64,
+    case: u32,
+    kernel: &'static str,
+    bytes: Buffers<i8>,
+    floats: Buffers<f32>,
+}
+
+impl Bench {
+    /// Compares two outputs and takes them into the digest.
+    fn judge<T: Bits>(&mut self, answers: [Option<()>; 2], pick: fn(&Self) -> (&[T], &[T])) -> Result<(), Failure> {
+        let failure =
+            |element, expected, found| Failure { kernel: self.kernel, case: self.case, element, expected, found };
+        if answers[0] != answers[1] {
+            return Err(failure(None, 0, 0));
+        }
+        let (expected, found) = pick(self);
+        let mut digest = self.digest;
+        for (i, (e, f)) in expected.iter().zip(found).enumerate() {
+            let (e, f) = (e.canonical_bits(), f.canonical_bits());
+            if e != f {
+                return Err(failure(Some(i), e, f));
+            }
+            digest = (digest ^ u64::from(f)).wrapping_mul(FNV_PRIME);
+        }
+        self.digest = digest;
+        Ok(())
+    }
+
+    fn judge_bytes(&mut self, answers: [Option<()>; 2]) -> Result<(), Failure> {
+        self.judge(answers, |bench| (&bench.bytes.expected, &bench.bytes.found))
+    }
+
+    fn judge_floats(&mut self, answers: [Option<()>; 2]) -> Result<(), Failure> {
+        self.judge(answers, |bench| (&bench.floats.expected, &bench.floats.found))
+    }
+}
+
+/// An element as comparable bits.
+trait Bits: Copy {
+    fn canonical_bits(self) -> u32;
+}
+
+impl Bits for i8 {
+    fn canonical_bits(self) -> u32 {
+        u32::from(self as u8)
+    }
+}
+
+impl Bits for f32 {
+    /// One NaN for all: processors differ in its sign and payload.
+    fn canonical_bits(self) -> u32 {
+        if self.is_nan() { 0x7fc0_0000 } else { self.to_bits() }
+    }
+}

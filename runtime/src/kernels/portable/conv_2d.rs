@@ -1,0 +1,254 @@
+//! Two-dimensional convolution with groups, strides, dilation and any padding.
+
+use super::dot::{dot_i8, outer_f32, sum_i8};
+use crate::kernels::geometry::{Conv2d, Taps};
+use crate::kernels::parameters::{ChannelsI8, OutputF32};
+
+/// Convolution in int8.
+///
+/// # Shapes
+/// - `input`: NHWC `[1, H, W, C]` i8
+/// - `weights`: OHWI `[O, KH, KW, C / groups]` i8
+/// - `channels`: one bias, multiplier and shift per output channel
+/// - `output`: NHWC `[1, OH, OW, O]` i8, apart from `input`
+///
+/// # Algorithm
+/// `output = clamp(output_zero_point + requantize[o](bias[o] + sum(x * w)), min, max)` with raw int8 `x` and `w`.
+/// `-input_zero_point * sum(w)` is in the bias already, so a tap in the padding contributes `input_zero_point * w`.
+pub fn conv_2d_i8(
+    conv: &Conv2d,
+    channels: &ChannelsI8,
+    input: &[i8],
+    weights: &[i8],
+    output: &mut [i8],
+) -> Option<()> {
+    let window = &conv.window;
+    let (vertical, horizontal) = (window.vertical(), window.horizontal());
+    let [_, width, depth] = window.input.map(|v| v as usize);
+    let [_, output_width, output_channels] = window.output.map(|v| v as usize);
+    let [_, kernel_width] = window.kernel.map(|v| v as usize);
+    let group = Group {
+        inputs: conv.input_channels_per_group(),
+        outputs: conv.output_channels_per_group(),
+        filter: conv.filter_elements(),
+    };
+    if group.inputs == 0 || group.outputs == 0 || group.filter == 0 || output_channels == 0 || output_width == 0 {
+        return None;
+    }
+    let row_pitch = width.wrapping_mul(depth);
+    // With one group and neighbouring taps, all taps of a row are one stretch of the input and of the filter.
+    let joined = conv.groups == 1 && horizontal.dilation() == 1;
+    let patch_fits = group.filter <= PATCH_ELEMENTS && window.kernel_elements() > 1;
+
+    let rows = output.get_mut(..window.output_elements())?.chunks_exact_mut(output_width.wrapping_mul(output_channels));
+    for (oy, output_row) in rows.enumerate() {
+        let y = vertical.taps(oy);
+        for (ox, output_pixel) in output_row.chunks_exact_mut(output_channels).enumerate() {
+            let x = horizontal.taps(ox);
+            let first_pixel = y.position.wrapping_mul(row_pitch).wrapping_add(x.position.wrapping_mul(depth));
+            for (g, output_group) in output_pixel.chunks_exact_mut(group.outputs).enumerate() {
+                let corner = first_pixel.wrapping_add(g.wrapping_mul(group.inputs));
+                let first_output = g.wrapping_mul(group.outputs);
+                let filters = weights.get(first_output.wrapping_mul(group.filter)..)?.chunks_exact(group.filter);
+                let targets = output_group.iter_mut().zip(filters).zip(channels.from(first_output)?);
+                let stretches = Stretches {
+                    y,
+                    input_pitch: vertical.dilation().wrapping_mul(row_pitch),
+                    filter_pitch: kernel_width.wrapping_mul(group.inputs),
+                    filter_start: x.first.wrapping_mul(group.inputs),
+                    corner,
+                    per_row: if joined { 1 } else { x.count },
+                    input_step: horizontal.dilation().wrapping_mul(depth),
+                    filter_step: group.inputs,
+                    len: if joined { x.count.wrapping_mul(group.inputs) } else { group.inputs },
+                };
+                if patch_fits {
+                    // A short filter is faster as one dot product with a copy of the taps, padding included.
+                    let mut patch = [channels.input_zero_point as i8; PATCH_ELEMENTS];
+                    let patch = patch.get_mut(..group.filter)?;
+                    stretches.for_each(|from, to, len| {
+                        let source = input.get(from..)?.get(..len)?;
+                        for (t, s) in patch.get_mut(to..)?.iter_mut().zip(source) {
+                            *t = *s;
+                        }
+                        Some(())
+                    })?;
+                    for ((target, filter), channel) in targets {
+                        let acc = channel.bias.wrapping_add(dot_i8(patch, filter));
+                        *target = channels.output.finish(channel.requantizer.requantize(acc));
+                    }
+                    continue;
+                }
+                let padded = y.count.wrapping_mul(x.count) != window.kernel_elements();
+                for ((target, filter), channel) in targets {
+                    let mut acc = channel.bias;
+                    let mut inside = 0i32;
+                    stretches.for_each(|from, to, len| {
+                        let taps = filter.get(to..)?.get(..len)?;
+                        acc = acc.wrapping_add(dot_i8(input.get(from..)?.get(..len)?, taps));
+                        if padded {
+                            inside = inside.wrapping_add(sum_i8(taps));
+                        }
+                        Some(())
+                    })?;
+                    if padded {
+                        let outside = sum_i8(filter).wrapping_sub(inside);
+                        acc = acc.wrapping_add(outside.wrapping_mul(channels.input_zero_point));
+                    }
+                    *target = channels.output.finish(channel.requantizer.requantize(acc));
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// Longest filter that is run on a copied patch; on the stack.
+const PATCH_ELEMENTS: usize = 512;
+
+/// Sizes of one group.
+struct Group {
+    inputs: usize,
+    outputs: usize,
+    filter: usize,
+}
+
+/// The stretches of input that one output pixel sees, and where they belong in a filter.
+struct Stretches {
+    y: Taps,
+    input_pitch: usize,
+    filter_pitch: usize,
+    filter_start: usize,
+    corner: usize,
+    per_row: usize,
+    input_step: usize,
+    filter_step: usize,
+    len: usize,
+}
+
+impl Stretches {
+    /// Calls `stretch(input index, filter index, length)` in the order of the filter.
+    #[inline(always)]
+    fn for_each(&self, mut stretch: impl FnMut(usize, usize, usize) -> Option<()>) -> Option<()> {
+        let mut input_row = self.corner;
+        let mut filter_row = self.y.first.wrapping_mul(self.filter_pitch).wrapping_add(self.filter_start);
+        for _ in 0..self.y.count {
+            let (mut from, mut to) = (input_row, filter_row);
+            for _ in 0..self.per_row {
+                stretch(from, to, self.len)?;
+                from = from.wrapping_add(self.input_step);
+                to = to.wrapping_add(self.filter_step);
+            }
+            input_row = input_row.wrapping_add(self.input_pitch);
+            filter_row = filter_row.wrapping_add(self.filter_pitch);
+        }
+        Some(())
+    }
+}
+
+/// Convolution in float32.
+///
+/// # Shapes
+/// - `input`: NHWC `[1, H, W, C]` f32
+/// - `weights`: GHWIO `[groups, KH, KW, C / groups, O / groups]` f32
+/// - `bias`: `[O]` f32
+/// - `output`: NHWC `[1, OH, OW, O]` f32, apart from `input`
+///
+/// # Algorithm
+/// `output = clamp(bias[o] + sum(x * w), min, max)`, summed in the order (kh, kw, ci), multiply then add, never fused.
+/// Taps in the padding are left out. Output channels are the innermost loop: vectorizing it changes no sum.
+pub fn conv_2d_f32(
+    conv: &Conv2d,
+    limits: &OutputF32,
+    input: &[f32],
+    weights: &[f32],
+    bias: &[f32],
+    output: &mut [f32],
+) -> Option<()> {
+    let window = &conv.window;
+    let (vertical, horizontal) = (window.vertical(), window.horizontal());
+    let [_, width, depth] = window.input.map(|v| v as usize);
+    let [_, output_width, output_channels] = window.output.map(|v| v as usize);
+    let (inputs, outputs) = (conv.input_channels_per_group(), conv.output_channels_per_group());
+    let [_, kernel_width] = window.kernel.map(|v| v as usize);
+    if inputs == 0 || outputs == 0 || output_channels == 0 || output_width == 0 {
+        return None;
+    }
+    let tap_elements = inputs.wrapping_mul(outputs);
+    let group_elements = tap_elements.wrapping_mul(window.kernel_elements());
+    let pixel = Pixel {
+        inputs,
+        outputs,
+        row_pitch: width.wrapping_mul(depth).wrapping_mul(vertical.dilation()),
+        tap_pitch: depth.wrapping_mul(horizontal.dilation()),
+        weight_pitch: kernel_width.wrapping_mul(tap_elements),
+        tap_elements,
+    };
+    let rows = output.get_mut(..window.output_elements())?.chunks_exact_mut(output_width.wrapping_mul(output_channels));
+    for (oy, output_row) in rows.enumerate() {
+        let y = vertical.taps(oy);
+        for (ox, output_pixel) in output_row.chunks_exact_mut(output_channels).enumerate() {
+            let x = horizontal.taps(ox);
+            let corner = y.position.wrapping_mul(width).wrapping_add(x.position).wrapping_mul(depth);
+            for (g, output_group) in output_pixel.chunks_exact_mut(outputs).enumerate() {
+                let input = input.get(corner.wrapping_add(g.wrapping_mul(inputs))..).unwrap_or(&[]);
+                let weights = weights.get(g.wrapping_mul(group_elements)..)?;
+                let bias = bias.get(g.wrapping_mul(outputs)..)?.get(..outputs)?;
+                let mut first = 0;
+                let (wide, rest) = output_group.as_chunks_mut::<16>();
+                for block in wide {
+                    first = pixel.block(block, first, y, x, input, weights, bias, limits)?;
+                }
+                let (narrow, rest) = rest.as_chunks_mut::<4>();
+                for block in narrow {
+                    first = pixel.block(block, first, y, x, input, weights, bias, limits)?;
+                }
+                for single in rest.as_chunks_mut::<1>().0 {
+                    first = pixel.block(single, first, y, x, input, weights, bias, limits)?;
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// Distances that one output pixel of a float32 convolution needs.
+struct Pixel {
+    inputs: usize,
+    outputs: usize,
+    row_pitch: usize,
+    tap_pitch: usize,
+    weight_pitch: usize,
+    tap_elements: usize,
+}
+
+impl Pixel {
+    /// `N` output channels from `first` on; answers the channel after them.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
+    fn block<const N: usize>(
+        &self,
+        target: &mut [f32; N],
+        first: usize,
+        y: Taps,
+        x: Taps,
+        input: &[f32],
+        weights: &[f32],
+        bias: &[f32],
+        limits: &OutputF32,
+    ) -> Option<usize> {
+        let mut acc: [f32; N] = *bias.get(first..)?.first_chunk()?;
+        for ky in 0..y.count {
+            for kx in 0..x.count {
+                let at = ky.wrapping_mul(self.row_pitch).wrapping_add(kx.wrapping_mul(self.tap_pitch));
+                let x_taps = input.get(at..)?.get(..self.inputs)?;
+                let row = y.first.wrapping_add(ky).wrapping_mul(self.weight_pitch);
+                let tap = x.first.wrapping_add(kx).wrapping_mul(self.tap_elements);
+                let rows = weights.get(row.wrapping_add(tap)..)?.get(..self.tap_elements)?;
+                outer_f32(&mut acc, x_taps, rows, self.outputs, first)?;
+            }
+        }
+        *target = acc.map(|v| limits.finish(v));
+        Some(first.wrapping_add(N))
+    }
+}

@@ -1,0 +1,26 @@
+//! Every kernel in safe Rust: the definition of the right answer, and what a CPU without its own kernel runs.
+//!
+//! Written so that LLVM vectorizes the inner loops: contiguous int8 dot products, and for float32 outer products whose
+//! order of additions is fixed (multiply, then add, never fused, never reassociated).
+
+mod batch_matmul;
+mod conv_2d;
+mod depthwise_conv_2d;
+mod dot;
+mod elementwise;
+mod fully_connected;
+mod pool_2d;
+mod softmax;
+mod strided_copy;
+
+pub use batch_matmul::{BatchMatMulI8, batch_matmul_f32, batch_matmul_i8};
+pub use conv_2d::{conv_2d_f32, conv_2d_i8};
+pub use depthwise_conv_2d::{depthwise_conv_2d_f32, depthwise_conv_2d_i8};
+pub use elementwise::{AddI8, BinaryF32, MulI8, UnaryF32, add_i8, binary_f32, mul_i8, table_lookup_i8, unary_f32};
+pub use fully_connected::{fully_connected_f32, fully_connected_i8};
+pub use pool_2d::{AveragePoolI8, Divisor, average_pool_2d_f32, average_pool_2d_i8, max_pool_2d_f32, max_pool_2d_i8};
+pub use softmax::{softmax_f32, softmax_i8, softmax_table_bits};
+pub use strided_copy::{fill, strided_copy};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Maximum and average over windows; global pooling is a window as large as the image.
+
+use crate::fixed_point::{Requantizer, round_shift};
+use crate::kernels::geometry::{Taps, Window2d};
+use crate::kernels::parameters::{OutputF32, OutputI8};
+
+/// Maximum in int8, the same quantization before and after.
+///
+/// # Shapes
+/// - `input`: NHWC `[1, H, W, C]` i8
+/// - `output`: NHWC `[1, OH, OW, C]` i8, apart from `input`
+///
+/// # Algorithm
+/// The largest tap inside the image, -128 when there is none.
+pub fn max_pool_2d_i8(window: &Window2d, input: &[i8], output: &mut [i8]) -> Option<()> {
+    pool(window, input, output, i8::MIN, |largest, x| largest.max(x), |_, _, largest| largest)
+}
+
+/// Maximum in float32.
+///
+/// # Shapes
+/// As [`max_pool_2d_i8`].
+///
+/// # Algorithm
+/// The largest tap inside the image, minus infinity when there is none, NaN when one is NaN.
+pub fn max_pool_2d_f32(window: &Window2d, input: &[f32], output: &mut [f32]) -> Option<()> {
+    let larger = |largest: f32, x: f32| if x > largest || x.is_nan() { x } else { largest };
+    pool(window, input, output, f32::NEG_INFINITY, larger, |_, _, largest| largest)
+}
+
+/// What an average is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Divisor {
+    /// Taps inside the image (ONNX `count_include_pad = 0`).
+    Inside,
+    /// Taps inside the image and its padding (`count_include_pad = 1`).
+    Padded {
+        /// Rows of padding below the image.
+        bottom: u32,
+        /// Columns of padding right of the image.
+        right: u32,
+    },
+}
+
+/// Arithmetic of [`average_pool_2d_i8`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AveragePoolI8 {
+    /// The integer that stands for 0 in the input.
+    pub input_zero_point: i32,
+    /// The input's scale over the output's.
+    pub requantizer: Requantizer,
+    /// Zero point and limits of the output.
+    pub output: OutputI8,
+}
+
+/// Average in int8.
+///
+/// # Shapes
+/// As [`max_pool_2d_i8`].
+///
+/// # Algorithm
+/// With `n` the divisor and `m` taps inside the image: `acc = sum(x) - m * input_zero_point`,
+/// `output = clamp(output_zero_point + ((acc * (multiplier / n) + 2^(shift-1)) >> shift), min, max)`, `multiplier / n`
+/// rounded down, all in 64 bits. The relative error of `multiplier / n` is below `n / 2^30`.
+pub fn average_pool_2d_i8(
+    window: &Window2d,
+    q: &AveragePoolI8,
+    divisor: Divisor,
+    input: &[i8],
+    output: &mut [i8],
+) -> Option<()> {
+    let counts = Counts::new(window, divisor);
+    let add = |sum: i32, x: i8| sum.wrapping_add(i32::from(x));
+    pool(window, input, output, 0i32, add, |y, x, sum| {
+        let inside = y.taps.count.wrapping_mul(x.taps.count) as i32;
+        let acc = sum.wrapping_sub(inside.wrapping_mul(q.input_zero_point));
+        let multiplier = q.requantizer.multiplier.checked_div(counts.divisor(y, x) as i32).unwrap_or(0);
+        let steps = round_shift(i64::from(acc) * i64::from(multiplier), q.requantizer.shift);
+        q.output.finish(steps.max(i64::from(i32::MIN)).min(i64::from(i32::MAX)) as i32)
+    })
+}
+
+/// Average in float32.
+///
+/// # Shapes
+/// As [`max_pool_2d_i8`].
+///
+/// # Algorithm
+/// `clamp(sum / n, min, max)`, summed from 0 in the order (kh, kw) over the taps inside the image.
+pub fn average_pool_2d_f32(
+    window: &Window2d,
+    limits: &OutputF32,
+    divisor: Divisor,
+    input: &[f32],
+    output: &mut [f32],
+) -> Option<()> {
+    let counts = Counts::new(window, divisor);
+    let finish = |y, x, sum: f32| limits.finish(sum / counts.divisor(y, x) as f32);
+    pool(window, input, output, 0.0f32, |sum, x| sum + x, finish)
+}
+
+/// An output position on one axis.
+#[derive(Clone, Copy)]
+struct Position {
+    output: usize,
+    taps: Taps,
+}
+
+/// How many taps an average is divided by.
+struct Counts {
+    padded: Option<[u32; 2]>,
+    window: Window2d,
+}
+
+impl Counts {
+    fn new(window: &Window2d, divisor: Divisor) -> Self {
+        let padded = match divisor {
+            Divisor::Inside => None,
+            Divisor::Padded { bottom, right } => Some([bottom, right]),
+        };
+        Self { padded, window: *window }
+    }
+
+    /// At least 1.
+    #[inline]
+    fn divisor(&self, y: Position, x: Position) -> u32 {
+        let Some([bottom, right]) = self.padded else {
+            return (y.taps.count.wrapping_mul(x.taps.count) as u32).max(1);
+        };
+        let w = &self.window;
+        let along = |axis: usize, output: usize, after: u32| {
+            let at = |values: [u32; 2]| values.get(axis).copied().unwrap_or(0);
+            // In coordinates of the padded image, which begin where the padding does.
+            let size = w.input.get(axis).map_or(0, |&v| v).wrapping_add(at(w.padding)).wrapping_add(after);
+            let left = size.saturating_sub((output as u32).wrapping_mul(at(w.stride)));
+            left.div_ceil(at(w.dilation).max(1)).min(at(w.kernel))
+        };
+        along(0, y.output, bottom).wrapping_mul(along(1, x.output, right)).max(1)
+    }
+}
+
+/// Folds every channel of every window, starting from `start`, in the order (kh, kw).
+#[inline(always)]
+fn pool<T: Copy, A: Copy>(
+    window: &Window2d,
+    input: &[T],
+    output: &mut [T],
+    start: A,
+    fold: impl Fn(A, T) -> A,
+    finish: impl Fn(Position, Position, A) -> T,
+) -> Option<()> {
+    let (vertical, horizontal) = (window.vertical(), window.horizontal());
+    let [_, input_width, channels] = window.input.map(|v| v as usize);
+    let row_elements = (window.output[1] as usize).wrapping_mul(channels);
+    if channels == 0 || row_elements == 0 {
+        return None;
+    }
+    let pitch = [vertical.dilation().wrapping_mul(input_width).wrapping_mul(channels), horizontal.dilation() * channels];
+    for (oy, row) in output.get_mut(..window.output_elements())?.chunks_exact_mut(row_elements).enumerate() {
+        let y = Position { output: oy, taps: vertical.taps(oy) };
+        for (ox, pixel) in row.chunks_exact_mut(channels).enumerate() {
+            let x = Position { output: ox, taps: horizontal.taps(ox) };
+            let corner = y.taps.position.wrapping_mul(input_width).wrapping_add(x.taps.position).wrapping_mul(channels);
+            let mut first = corner;
+            let (blocks, rest) = pixel.as_chunks_mut::<16>();
+            for block in blocks {
+                let folded = fold_block::<_, _, 16>(input, first, pitch, y.taps, x.taps, start, &fold)?;
+                *block = folded.map(|v| finish(y, x, v));
+                first = first.wrapping_add(16);
+            }
+            for single in rest {
+                let [folded] = fold_block::<_, _, 1>(input, first, pitch, y.taps, x.taps, start, &fold)?;
+                *single = finish(y, x, folded);
+                first = first.wrapping_add(1);
+            }
+        }
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn fold_block<T: Copy, A: Copy, const N: usize>(
+    input: &[T],
+    first: usize,
+    [row_pitch, tap_pitch]: [usize; 2],
+    y: Taps,
+    x: Taps,
+    start: A,
+    fold: &impl Fn(A, T) -> A,
+) -> Option<[A; N]> {
+    let mut acc = [start; N];
+    for ky in 0..y.count {
+        for kx in 0..x.count {
+            let at = first.wrapping_add(ky.wrapping_mul(row_pitch)).wrapping_add(kx.wrapping_mul(tap_pitch));
+            let taps: &[T; N] = input.get(at..)?.first_chunk()?;
+            for (acc, &tap) in acc.iter_mut().zip(taps) {
+                *acc = fold(*acc, tap);
+            }
+        }
+    }
+    Some(acc)
+}

@@ -1,0 +1,77 @@
+//! Softmax over the last axis.
+
+use crate::float_math::exp;
+
+/// Fraction bits of the table for rows of `n` elements: `min(22, 31 - ceil(log2(n)))`.
+pub fn softmax_table_bits(n: u32) -> u32 {
+    let log2 = n.max(1).next_power_of_two().trailing_zeros();
+    31u32.saturating_sub(log2).min(22)
+}
+
+/// Softmax in int8, integers only.
+///
+/// # Shapes
+/// - `input`, `output`: `[rows, n]` i8, apart from each other
+/// - `table`: `table[d] = round(e^(-d * input_scale) * 2^bits)` with `bits` from [`softmax_table_bits`]
+///
+/// # Units and ranges
+/// The output has scale 1/256 and zero point -128. Table entries are at most 2^22.
+///
+/// # Algorithm
+/// With `d = max - x`: `output = min(floor((table[d] * 256 + sum / 2) / sum), 255) - 128`, `sum` over the row's entries.
+/// In 32 bits up to 512 elements, beyond in 64. Against binary64 on the same int8 input the output is at most 0.501
+/// steps from the exact value (rounding alone is 0.5), measured over the whole range for scales from 1e-4 to 8 and rows
+/// up to 4096 elements.
+pub fn softmax_i8(n: usize, table: &[u32; 256], input: &[i8], output: &mut [i8]) -> Option<()> {
+    if n == 0 {
+        return None;
+    }
+    for (x, row) in input.chunks_exact(n).zip(output.chunks_exact_mut(n)) {
+        let largest = x.iter().fold(i8::MIN, |largest, &x| largest.max(x));
+        let entry = |x: i8| {
+            let distance = (largest as u8).wrapping_sub(x as u8);
+            table.get(usize::from(distance)).copied().unwrap_or(0)
+        };
+        if n <= NARROW {
+            let sum = x.iter().fold(0u32, |sum, &x| sum.wrapping_add(entry(x)));
+            for (target, &x) in row.iter_mut().zip(x) {
+                let share = entry(x).wrapping_mul(256).wrapping_add(sum >> 1).checked_div(sum).unwrap_or(0);
+                *target = (share.min(255) as i32 - 128) as i8;
+            }
+        } else {
+            let sum = x.iter().fold(0u64, |sum, &x| sum.wrapping_add(u64::from(entry(x))));
+            for (target, &x) in row.iter_mut().zip(x) {
+                let numerator = u64::from(entry(x)).wrapping_mul(256).wrapping_add(sum >> 1);
+                *target = (numerator.checked_div(sum).unwrap_or(0).min(255) as i32 - 128) as i8;
+            }
+        }
+    }
+    Some(())
+}
+
+/// Longest row whose sums fit 32 bits.
+const NARROW: usize = 512;
+
+/// Softmax in float32.
+///
+/// # Shapes
+/// `input`, `output`: `[rows, n]` f32, apart from each other.
+///
+/// # Algorithm
+/// `e = exp(x - max)` with [`exp`] of `float_math`, summed in order, then `e / sum`.
+pub fn softmax_f32(n: usize, input: &[f32], output: &mut [f32]) -> Option<()> {
+    if n == 0 {
+        return None;
+    }
+    for (x, row) in input.chunks_exact(n).zip(output.chunks_exact_mut(n)) {
+        let largest = x.iter().fold(f32::NEG_INFINITY, |largest, &x| if x > largest { x } else { largest });
+        for (target, &x) in row.iter_mut().zip(x) {
+            *target = exp(x - largest);
+        }
+        let sum = row.iter().fold(0.0, |sum, &e| sum + e);
+        for target in row {
+            *target /= sum;
+        }
+    }
+    Some(())
+}
