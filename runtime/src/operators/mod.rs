@@ -3,6 +3,18 @@
 //! Each operator and precision is one [`Operator`] value with its own code, so that a firmware
 //! which lists only the operators of its models links only those.
 
+pub mod batch_matmul;
+pub mod binary;
+pub mod conv_2d;
+pub mod depthwise_conv_2d;
+pub mod fully_connected;
+pub mod limits;
+pub mod movement;
+pub mod pool_2d;
+pub mod softmax;
+pub mod unary;
+pub mod window;
+
 use crate::error::BindError;
 use crate::image::{Image, Placement, StepView, TensorView};
 use crate::session::StepContext;
@@ -149,4 +161,40 @@ pub(crate) fn check_step(image: &Image<'_>, step: &StepView<'_>, operator: &Oper
 }
 
 /// Every operator of this crate, for hosts and for firmware that takes any model.
-pub static ALL: &[&Operator] = &[];
+pub static ALL: &[&Operator] = &[
+    &conv_2d::CONV_2D_F32,
+    &conv_2d::CONV_2D_I8,
+    &depthwise_conv_2d::DEPTHWISE_CONV_2D_F32,
+    &depthwise_conv_2d::DEPTHWISE_CONV_2D_I8,
+    &fully_connected::FULLY_CONNECTED_F32,
+    &fully_connected::FULLY_CONNECTED_I8,
+    &batch_matmul::BATCH_MATMUL_F32,
+    &batch_matmul::BATCH_MATMUL_I8,
+    &binary::BINARY_F32,
+    &binary::ADD_I8,
+    &binary::MUL_I8,
+    &unary::UNARY_F32,
+    &unary::TABLE_I8,
+    &pool_2d::MAX_POOL_2D_F32,
+    &pool_2d::MAX_POOL_2D_I8,
+    &pool_2d::AVERAGE_POOL_2D_F32,
+    &pool_2d::AVERAGE_POOL_2D_I8,
+    &softmax::SOFTMAX_F32,
+    &softmax::SOFTMAX_I8,
+    &movement::TRANSPOSE_F32,
+    &movement::TRANSPOSE_I8,
+    &movement::PAD_F32,
+    &movement::PAD_I8,
+    &movement::CONCAT_F32,
+    &movement::CONCAT_I8,
+];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn codes_and_names_are_unique() {
+        for (i, a) in super::ALL.iter().enumerate() {
+            assert!(super::ALL.iter().skip(i + 1).all(|b| a.code != b.code && a.name != b.name), "{}", a.name);
+        }
+    }
+}

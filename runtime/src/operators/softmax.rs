@@ -1,0 +1,58 @@
+//! Softmax over the last axis.
+//!
+//! ```text
+//! inputs int8:    x, table i32 [256], see the kernel; the output has scale 1/256 and zero point -128
+//! inputs float32: x
+//! ```
+
+use super::{InPlace, Operator, StepOperands};
+use crate::kernels::portable::{softmax_f32, softmax_i8, softmax_table_bits};
+use crate::session::StepContext;
+use crate::tensor::ElementType;
+
+/// int8.
+pub static SOFTMAX_I8: Operator =
+    Operator { code: 0x00a2, name: "softmax_i8", in_place: InPlace::Never, check: check_i8, run: run_i8 };
+
+/// float32.
+pub static SOFTMAX_F32: Operator =
+    Operator { code: 0x00a1, name: "softmax_f32", in_place: InPlace::Never, check: check_f32, run: run_f32 };
+
+fn same_shape(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
+    let (input, output) = (operands.input(0, element_type)?, operands.output(0, element_type)?);
+    if input.shape != output.shape {
+        return Err("its input and output differ in shape");
+    }
+    Ok(output.shape.n_elements() as u64)
+}
+
+fn check_i8(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
+    let table = operands.constant::<u32>(1, ElementType::I32, 256)?;
+    let n = operands.input(0, ElementType::I8)?.shape.last() as u32;
+    let one = 1u32 << softmax_table_bits(n);
+    if table.first() != Some(&one) || table.iter().any(|&entry| entry > one) {
+        return Err("its table is not one of exponentials");
+    }
+    let quantization = operands.output(0, ElementType::I8)?.quantization;
+    if quantization.zero_point != -128 || quantization.scale != 1.0 / 256.0 {
+        return Err("its output is not in steps of 1/256 from -128");
+    }
+    same_shape(operands, ElementType::I8)
+}
+
+fn run_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
+    let n = ctx.input(0)?.shape.last();
+    let table = ctx.constant::<u32>(1)?.first_chunk::<256>()?;
+    let map = ctx.map(0, 0)?;
+    softmax_i8(n, table, map.input, map.output)
+}
+
+fn check_f32(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
+    same_shape(operands, ElementType::F32)
+}
+
+fn run_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
+    let n = ctx.input(0)?.shape.last();
+    let map = ctx.map(0, 0)?;
+    softmax_f32(n, map.input, map.output)
+}
