@@ -141,3 +141,39 @@ pub struct Quantization {
     /// The integer that stands for 0.
     pub zero_point: i32,
 }
+
+impl Quantization {
+    /// The nearest int8 step to a real value, see [`quantize_i8`].
+    pub fn quantize_i8(&self, real: f32) -> i8 {
+        quantize_i8(f64::from(real), f64::from(self.scale), self.zero_point)
+    }
+
+    /// The real value of a step.
+    pub fn dequantize(&self, q: i32) -> f32 {
+        self.scale * q.saturating_sub(self.zero_point) as f32
+    }
+}
+
+/// The nearest int8 step to a real value, half away from zero, saturated. NaN becomes the zero point.
+pub fn quantize_i8(real: f64, scale: f64, zero_point: i32) -> i8 {
+    let steps = real / scale;
+    // Core has no `round`; the cast truncates and saturates.
+    let nearest = (if steps < 0.0 { steps - 0.5 } else { steps + 0.5 }) as i32;
+    nearest.saturating_add(zero_point).clamp(-128, 127) as i8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantization_rounds_half_away_and_saturates() {
+        let q = Quantization { scale: 0.5, zero_point: -3 };
+        for (real, expected) in
+            [(0.0, -3), (0.25, -2), (-0.25, -4), (0.24, -3), (1e30, 127), (-1e30, -128), (f32::NAN, -3), (f32::INFINITY, 127)]
+        {
+            assert_eq!(q.quantize_i8(real), expected, "{real}");
+        }
+        assert_eq!(q.dequantize(-5), -1.0);
+    }
+}

@@ -118,7 +118,7 @@ pub(crate) fn constant<'i, T: Pod>(image: &Image<'i>, tensor: &TensorView) -> Op
 }
 
 /// Checks one step against its operator: the rules of overlap that hold for all, then its own.
-pub(crate) fn check_step(image: &Image<'_>, step: &StepView<'_>, operator: &Operator) -> Result<u64, BindError> {
+fn check_step(image: &Image<'_>, step: &StepView<'_>, operator: &Operator) -> Result<u64, BindError> {
     let rule = |rule| BindError::Step { step: step.index, operator: operator.name, rule };
     let scratch = (step.scratch_offset, step.scratch_offset.saturating_add(step.scratch_bytes));
     let range = |tensor: Option<TensorView>| match tensor {
@@ -158,6 +158,29 @@ pub(crate) fn check_step(image: &Image<'_>, step: &StepView<'_>, operator: &Oper
         }
     }
     (operator.check)(&StepOperands::new(image, step)).map_err(rule)
+}
+
+/// Checks every step of an image against its operator; gives the work units of one inference.
+///
+/// # Errors
+/// The first step without an operator or with a broken rule, or more work than the header declares.
+pub fn work(image: &Image<'_>, operators: &[&Operator]) -> Result<u64, BindError> {
+    let declared = image.header().work;
+    let mut found = 0u64;
+    for step in image.steps() {
+        let operator =
+            find(operators, step.code).ok_or(BindError::MissingOperator { step: step.index, code: step.code })?;
+        found = found.saturating_add(check_step(image, &step, operator)?);
+        if found > declared {
+            return Err(BindError::Work { declared, found });
+        }
+    }
+    Ok(found)
+}
+
+/// The operator with this code.
+pub(crate) fn find<'a>(operators: &[&'a Operator], code: u16) -> Option<&'a Operator> {
+    operators.iter().copied().find(|o| o.code == code)
 }
 
 /// Every operator of this crate, for hosts and for firmware that takes any model.

@@ -12,7 +12,7 @@ use crate::error::{BindError, RunError};
 use crate::image::plan::Steps;
 use crate::image::{ALIGNMENT, Image, Placement, PortView, TensorView};
 use crate::log;
-use crate::operators::{Operator, check_step};
+use crate::operators::{self, Operator};
 
 /// What [`Session::step`] reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,16 +68,7 @@ impl<'a, 'i> Session<'a, 'i> {
         if !arena.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return Err(BindError::ArenaMisaligned);
         }
-        let declared = image.header().work;
-        let mut found = 0u64;
-        for step in image.steps() {
-            let operator = find(operators, step.code)
-                .ok_or(BindError::MissingOperator { step: step.index, code: step.code })?;
-            found = found.saturating_add(check_step(image, &step, operator)?);
-            if found > declared {
-                return Err(BindError::Work { declared, found });
-            }
-        }
+        operators::work(image, operators)?;
         log::debug!("bound {} steps in {} bytes of arena", image.n_steps(), image.arena_bytes());
         Ok(Session { image, arena, operators, steps: image.steps() })
     }
@@ -150,7 +141,7 @@ impl<'a, 'i> Session<'a, 'i> {
             return Ok(Progress::Done);
         };
         let inconsistent = RunError::Inconsistent { step: step.index };
-        let operator = find(self.operators, step.code).ok_or(inconsistent)?;
+        let operator = operators::find(self.operators, step.code).ok_or(inconsistent)?;
         observer.step_start(step.index);
         let mut context = StepContext::new(self.image, &step, self.arena);
         (operator.run)(&mut context).ok_or(inconsistent)?;
@@ -177,10 +168,6 @@ impl<'a, 'i> Session<'a, 'i> {
         }
         Err(RunError::NoSuchPort { index: index as u32, n_ports })
     }
-}
-
-fn find<'a>(operators: &'a [&'a Operator], code: u16) -> Option<&'a Operator> {
-    operators.iter().copied().find(|o| o.code == code)
 }
 
 /// Bytes of an arena tensor.
