@@ -1,0 +1,102 @@
+//! Elementwise functions and Softmax: factors and tables.
+
+use super::PackError;
+use super::step::{Precision, StepPacker, limits_f32};
+use crate::graph::{Binary, Clamp, Node, Operator, Unary};
+use tinfer::fixed_point::{PairMultiplier, Requantizer};
+use tinfer::kernels::portable::{BinaryF32, softmax_table_bits};
+use tinfer::operators::binary::{ADD_I8, AddRecord, BINARY_F32, BinaryF32Record, MUL_I8, MulRecord};
+use tinfer::operators::softmax::{SOFTMAX_F32, SOFTMAX_I8};
+use tinfer::operators::unary::{TABLE_I8, UNARY_F32, UnaryF32Record, UnaryFunction};
+use tinfer::tensor::{ElementType, quantize_i8};
+
+pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    let precision = steps.precision(node)?;
+    match (&node.operator, precision) {
+        (Operator::Binary { function, clamp }, Precision::I8) => binary_i8(steps, node, *function, *clamp),
+        (Operator::Binary { function, clamp }, Precision::F32) => {
+            let function = match function {
+                Binary::Add => BinaryF32::Add,
+                Binary::Sub => BinaryF32::Sub,
+                Binary::Mul => BinaryF32::Mul,
+            };
+            let record = BinaryF32Record { function, limits: limits_f32(*clamp) };
+            steps.emit(node, &BINARY_F32, &node.inputs, &[], &record.emit())
+        }
+        (Operator::Unary(function), Precision::I8) => table(steps, node, |x| evaluate(*function, x)),
+        (Operator::Requantize, Precision::I8) => table(steps, node, |x| x),
+        (Operator::Unary(function), Precision::F32) => {
+            let (function, clamp) = match function {
+                Unary::Clamp(clamp) => (UnaryFunction::Clip, *clamp),
+                Unary::Sigmoid => (UnaryFunction::Sigmoid, Clamp::default()),
+                Unary::Tanh => (UnaryFunction::Tanh, Clamp::default()),
+            };
+            let record = UnaryF32Record { function, limits: limits_f32(clamp) };
+            steps.emit(node, &UNARY_F32, &node.inputs, &[], &record.emit())
+        }
+        (Operator::Softmax, Precision::I8) => softmax_i8(steps, node),
+        (Operator::Softmax, Precision::F32) => steps.emit(node, &SOFTMAX_F32, &node.inputs, &[], &[]),
+        _ => Err(steps.error(node, "it is not elementwise at this precision")),
+    }
+}
+
+fn binary_i8(
+    steps: &mut StepPacker<'_>,
+    node: &Node,
+    function: Binary,
+    clamp: Clamp,
+) -> Result<&'static str, PackError> {
+    let (a, _) = steps.quantized(node, steps.input(node, 0))?;
+    let (b, _) = steps.quantized(node, steps.input(node, 1))?;
+    let (output, _) = steps.quantized(node, steps.output(node))?;
+    let limits = steps.limits_i8(node, clamp)?;
+    let too_far = || steps.error(node, "its scales are too far apart");
+    let sign = match function {
+        Binary::Mul => {
+            let requantizer = Requantizer::from_real(a * b / output).ok_or_else(too_far)?;
+            return steps.emit(node, &MUL_I8, &node.inputs, &[], &MulRecord { requantizer, limits }.emit());
+        }
+        Binary::Add => 1.0,
+        Binary::Sub => -1.0,
+    };
+    let multiplier = PairMultiplier::from_real(a / output, sign * b / output).ok_or_else(too_far)?;
+    steps.emit(node, &ADD_I8, &node.inputs, &[], &AddRecord { multiplier, limits }.emit())
+}
+
+/// A step that looks up `function`, computed in binary64 for each of the 256 inputs.
+fn table(
+    steps: &mut StepPacker<'_>,
+    node: &Node,
+    function: impl Fn(f64) -> f64,
+) -> Result<&'static str, PackError> {
+    let (input_scale, input_zero_point) = steps.quantized(node, steps.input(node, 0))?;
+    let (output_scale, output_zero_point) = steps.quantized(node, steps.output(node))?;
+    let entries: Vec<i8> = (0..=255u8)
+        .map(|q| {
+            let real = input_scale * f64::from(i32::from(q as i8) - input_zero_point);
+            quantize_i8(function(real), output_scale, output_zero_point)
+        })
+        .collect();
+    let entries = steps.array(node, ElementType::I8, &entries)?;
+    steps.emit(node, &TABLE_I8, &node.inputs, &[entries], &[])
+}
+
+fn evaluate(function: Unary, x: f64) -> f64 {
+    match function {
+        Unary::Clamp(clamp) => {
+            let low = clamp.min.map_or(x, |min| x.max(f64::from(min)));
+            clamp.max.map_or(low, |max| low.min(f64::from(max)))
+        }
+        Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Unary::Tanh => x.tanh(),
+    }
+}
+
+fn softmax_i8(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    let (scale, _) = steps.quantized(node, steps.input(node, 0))?;
+    let n = *steps.input(node, 0).shape.last().unwrap_or(&1);
+    let one = f64::from(1u32 << softmax_table_bits(n as u32));
+    let table: Vec<u32> = (0..256).map(|d| (one * (-f64::from(d) * scale).exp()).round() as u32).collect();
+    let table = steps.array(node, ElementType::I32, &table)?;
+    steps.emit(node, &SOFTMAX_I8, &node.inputs, &[table], &[])
+}

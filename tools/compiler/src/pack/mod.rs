@@ -1,0 +1,242 @@
+//! Packs a planned graph into a model image.
+//!
+//! Everything that a kernel needs at run time is computed here once: weights in the kernel's
+//! layout, the input's zero point folded into the bias, multipliers, integer limits, tables.
+
+mod builder;
+mod elementwise;
+mod movement;
+mod products;
+mod step;
+mod windows;
+
+#[cfg(test)]
+mod tests;
+
+use crate::aligned::AlignedBytes;
+use crate::graph::{Graph, Operator, Port, Tensor};
+use crate::plan::Planned;
+use builder::{ImageBuilder, PortSpec, Sizes};
+use std::collections::BTreeMap;
+use step::StepPacker;
+use tinfer::image::doc::Key;
+use tinfer::image::port::{Direction, PortView};
+use tinfer::image::{Image, Manifest};
+use tinfer::isa::Isa;
+use tinfer::operators;
+use tinfer::preprocess::ImagePreprocess;
+use tinfer::tensor::Quantization;
+
+/// What goes into an image besides the graph.
+#[derive(Clone, Debug, Default)]
+pub struct PackOptions {
+    /// Semantic version of the model.
+    pub version: [u16; 3],
+    /// Board or instruction set that the image is for, as the user named it.
+    pub target: String,
+    /// Its instruction set; `None` is portable.
+    pub isa: Option<Isa>,
+    /// Class labels in the order of the output.
+    pub labels: Vec<String>,
+    /// Licence of the model.
+    pub licence: Option<String>,
+    /// SHA-256 of the ONNX file.
+    pub onnx_digest: Option<[u8; 32]>,
+    /// How pictures become inputs, by input name.
+    pub preprocess: BTreeMap<String, ImagePreprocess>,
+}
+
+/// An image and what is in it.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// The image, starting at a 16-byte boundary.
+    pub bytes: AlignedBytes,
+    /// One entry per step.
+    pub layers: Vec<PackedLayer>,
+    /// Size of all constants.
+    pub weights_bytes: usize,
+}
+
+/// One step of an image, for reports.
+#[derive(Clone, Debug)]
+pub struct PackedLayer {
+    /// Node name.
+    pub name: String,
+    /// ONNX operators that it came from.
+    pub operator: String,
+    /// Operator of the plan that runs it.
+    pub kernel: &'static str,
+    /// `int8` or `float32`.
+    pub precision: &'static str,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Where its first output is in the arena.
+    pub arena_offset: usize,
+    /// Size of its first output.
+    pub bytes: usize,
+}
+
+/// Why a graph cannot be packed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PackError {
+    /// A part of the image does not fit its field.
+    #[error("the {what} is too large for a model image")]
+    TooLarge {
+        /// Which part.
+        what: &'static str,
+    },
+    /// A tensor has a shape that images cannot express.
+    #[error("tensor {tensor} has shape {shape:?}, images hold up to 5 dimensions and 2^32 elements")]
+    Shape {
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// A node has operands or parameters that no kernel takes.
+    #[error("node {node} cannot be packed: {reason}")]
+    Node {
+        /// The node.
+        node: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The runtime refuses what was packed: a defect of the compiler.
+    #[error("the runtime refuses the packed image: {reason}")]
+    Refused {
+        /// The runtime's error.
+        reason: String,
+    },
+}
+
+/// Packs a planned graph.
+///
+/// # Errors
+/// [`PackError`]; the result is checked by the runtime's own reader before it is returned.
+pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<Packed, PackError> {
+    let mut steps = StepPacker::new(graph, planned);
+    let mut layers = Vec::with_capacity(planned.steps.len());
+    for step in &planned.steps {
+        let node = &graph.nodes[step.node];
+        let packer = match &node.operator {
+            Operator::Conv2d { .. }
+            | Operator::DepthwiseConv2d { .. }
+            | Operator::FullyConnected { .. }
+            | Operator::BatchMatmul { .. } => products::pack,
+            Operator::MaxPool2d { .. } | Operator::AveragePool2d { .. } => windows::pack,
+            Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax | Operator::Requantize => elementwise::pack,
+            Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } => movement::pack,
+            Operator::Reshape => continue,
+        };
+        steps.begin(step);
+        let kernel = packer(&mut steps, node)?;
+        layers.push(layer(graph, planned, node, kernel));
+    }
+    let ports = ports(graph, &mut steps, options)?;
+    let mut image = steps.into_image();
+    documentation(&mut image, graph, planned, options);
+    let sizes = Sizes {
+        arena_bytes: u32::try_from(planned.arena_bytes).map_err(|_| PackError::TooLarge { what: "arena" })?,
+        scratch_bytes: u32::try_from(planned.scratch_bytes()).map_err(|_| PackError::TooLarge { what: "scratch" })?,
+        macs: graph.macs(),
+        work: u64::MAX,
+    };
+    let mut manifest = Manifest::new(&graph.name, &options.target, options.version);
+    manifest.arena_bytes = sizes.arena_bytes;
+    manifest.scratch_bytes = sizes.scratch_bytes;
+    manifest.macs = sizes.macs;
+    let isa = options.isa.unwrap_or(Isa::Portable);
+    let specs: Vec<PortSpec> = ports.iter().map(|(port, view)| PortSpec { name: &port.name, view: *view }).collect();
+    let draft = AlignedBytes::from_slice(&image.finish(isa, &specs, &manifest, &sizes)?);
+    let refused = |reason: String| PackError::Refused { reason };
+    let work = Image::check(&draft)
+        .map_err(|e| refused(e.to_string()))
+        .and_then(|i| operators::work(&i, operators::ALL).map_err(|e| refused(e.to_string())))?;
+    let bytes = image.finish(isa, &specs, &manifest, &Sizes { work, ..sizes })?;
+    Ok(Packed { bytes: AlignedBytes::from_slice(&bytes), layers, weights_bytes: image.weights_bytes() })
+}
+
+fn layer(graph: &Graph, planned: &Planned, node: &crate::graph::Node, kernel: &'static str) -> PackedLayer {
+    let output = node.outputs[0];
+    let region = planned.region(output);
+    PackedLayer {
+        name: node.name.clone(),
+        operator: node.onnx.clone(),
+        kernel,
+        precision: graph.tensor(output).element_type.name(),
+        macs: graph.node_macs(node),
+        arena_offset: region.map_or(0, |r| r.offset),
+        bytes: region.map_or(0, |r| r.bytes),
+    }
+}
+
+fn ports<'g>(
+    graph: &'g Graph,
+    steps: &mut StepPacker<'_>,
+    options: &PackOptions,
+) -> Result<Vec<(&'g Port, PortView<'g>)>, PackError> {
+    let directed = graph.inputs.iter().map(|p| (Direction::Input, p));
+    let directed = directed.chain(graph.outputs.iter().map(|p| (Direction::Output, p)));
+    directed
+        .map(|(direction, port)| {
+            let shape = || PackError::Shape { tensor: port.name.clone(), shape: port.shape.clone() };
+            let dims: Vec<u32> = port.shape.iter().map(|&d| d as u32).collect();
+            let permutation: Vec<u8> = port.permutation.iter().map(|&a| a as u8).collect();
+            let preprocess = match direction {
+                Direction::Input => options.preprocess.get(&port.name).copied(),
+                Direction::Output => None,
+            };
+            let tensor = steps.tensor(port.tensor)?;
+            PortView::new(
+                direction,
+                &port.name,
+                port.element_type,
+                port.batched,
+                tensor,
+                &dims,
+                &permutation,
+                preprocess,
+            )
+            .map(|view| (port, view))
+            .ok_or_else(shape)
+        })
+        .collect()
+}
+
+fn documentation(image: &mut ImageBuilder, graph: &Graph, planned: &Planned, options: &PackOptions) {
+    if let Some(licence) = &options.licence {
+        image.doc(Key::Licence, licence.as_bytes());
+    }
+    if let Some(digest) = &options.onnx_digest {
+        image.doc(Key::OnnxDigest, digest);
+    }
+    let lines: Vec<String> = planned
+        .steps
+        .iter()
+        .map(|step| {
+            let node = &graph.nodes[step.node];
+            let (origin, axes) = match &graph.tensor(node.outputs[0]).origin {
+                Some(o) => (clean(&o.name), o.permutation.iter().map(usize::to_string).collect::<Vec<_>>().join(",")),
+                None => (String::new(), String::new()),
+            };
+            format!("{}\t{}\t{origin}\t{axes}", clean(&node.name), clean(&node.onnx))
+        })
+        .collect();
+    image.doc(Key::Layers, lines.join("\n").as_bytes());
+    if !options.labels.is_empty() {
+        image.doc(Key::Labels, options.labels.join("\n").as_bytes());
+    }
+}
+
+/// A name without the characters that separate fields.
+fn clean(name: &str) -> String {
+    name.replace(['\t', '\n'], " ")
+}
+
+/// Quantization as the image records it: 1 and 0 for tensors that have none.
+fn quantization(tensor: &Tensor) -> Quantization {
+    match &tensor.quantization {
+        Some(q) if q.scales.len() == 1 => Quantization { scale: q.scales[0], zero_point: q.zero_point },
+        _ => Quantization { scale: 1.0, zero_point: 0 },
+    }
+}

@@ -1,0 +1,47 @@
+//! Transposition, padding, concatenation.
+
+use super::PackError;
+use super::step::{Precision, StepPacker};
+use crate::graph::{Node, Operator};
+use tinfer::operators::movement::{
+    CONCAT_F32, CONCAT_I8, ConcatRecord, PAD_F32, PAD_I8, PadRecord, TRANSPOSE_F32, TRANSPOSE_I8, TransposeRecord,
+};
+use tinfer::tensor::{MAX_RANK, quantize_i8};
+
+pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    let precision = steps.precision(node)?;
+    let rank = steps.output(node).shape.len();
+    let Some(first) = MAX_RANK.checked_sub(rank) else {
+        return Err(steps.error(node, format!("it has rank {rank}, images hold up to {MAX_RANK}")));
+    };
+    match &node.operator {
+        Operator::Transpose { permutation } => {
+            let mut record = TransposeRecord { permutation: [0, 1, 2, 3, 4] };
+            for (slot, axis) in record.permutation[first..].iter_mut().zip(permutation) {
+                *slot = (axis + first) as u8;
+            }
+            let operator = if precision == Precision::I8 { &TRANSPOSE_I8 } else { &TRANSPOSE_F32 };
+            steps.emit(node, operator, &node.inputs, &[], &record.emit())
+        }
+        Operator::Pad { pads, value } => {
+            let mut before = [0; MAX_RANK];
+            for (slot, pad) in before[first..].iter_mut().zip(pads) {
+                *slot = pad[0] as u32;
+            }
+            let (operator, value) = match precision {
+                Precision::F32 => (&PAD_F32, value.to_bits()),
+                Precision::I8 => {
+                    let (scale, zero_point) = steps.quantized(node, steps.output(node))?;
+                    (&PAD_I8, u32::from(quantize_i8(f64::from(*value), scale, zero_point) as u8))
+                }
+            };
+            steps.emit(node, operator, &node.inputs, &[], &PadRecord { before, value }.emit())
+        }
+        Operator::Concat { axis } => {
+            let record = ConcatRecord { axis: (axis + first) as u8 };
+            let operator = if precision == Precision::I8 { &CONCAT_I8 } else { &CONCAT_F32 };
+            steps.emit(node, operator, &node.inputs, &[], &record.emit())
+        }
+        _ => Err(steps.error(node, "it moves nothing")),
+    }
+}

@@ -1,0 +1,177 @@
+//! Convolutions, fully connected layers, matrix products: layouts, bias, multipliers.
+
+use super::PackError;
+use super::step::{Precision, StepPacker, limits_f32};
+use super::windows::window_record;
+use crate::graph::{Clamp, Constant, Node, Operator};
+use tinfer::fixed_point::Requantizer;
+use tinfer::kernels::geometry::MatrixLayout;
+use tinfer::operators::batch_matmul::{BATCH_MATMUL_F32, BATCH_MATMUL_I8, BatchMatmulRecord};
+use tinfer::operators::conv_2d::{CONV_2D_F32, CONV_2D_I8, Conv2dRecord};
+use tinfer::operators::depthwise_conv_2d::{DEPTHWISE_CONV_2D_F32, DEPTHWISE_CONV_2D_I8, DepthwiseConv2dRecord};
+use tinfer::operators::fully_connected::{FULLY_CONNECTED_F32, FULLY_CONNECTED_I8, FullyConnectedRecord};
+use tinfer::tensor::ElementType;
+
+pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    let precision = steps.precision(node)?;
+    match (&node.operator, precision) {
+        (&Operator::BatchMatmul { transpose_b }, _) => batch_matmul(steps, node, transpose_b, precision),
+        (_, Precision::I8) => pack_i8(steps, node),
+        (_, Precision::F32) => pack_f32(steps, node),
+    }
+}
+
+fn pack_i8(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    // The last axis of depthwise weights is the output channel, in the others it is the first.
+    let channel_last = matches!(node.operator, Operator::DepthwiseConv2d { .. });
+    let channels = Channels::new(steps, node, channel_last)?;
+    let weights = steps.array(node, ElementType::I8, &channels.weights)?;
+    let arrays = [
+        weights,
+        steps.array(node, ElementType::I32, &channels.bias)?,
+        steps.array(node, ElementType::I32, &channels.multipliers)?,
+        steps.array(node, ElementType::U8, &channels.shifts)?,
+    ];
+    let inputs = &node.inputs[..1];
+    match &node.operator {
+        Operator::Conv2d { window, groups, clamp } => {
+            let limits = steps.limits_i8(node, *clamp)?;
+            let window = window_record(steps, node, window)?;
+            let record = Conv2dRecord { window, groups: *groups as u32, limits };
+            steps.emit(node, &CONV_2D_I8, inputs, &arrays, &record.emit())
+        }
+        Operator::DepthwiseConv2d { window, clamp, .. } => {
+            let limits = steps.limits_i8(node, *clamp)?;
+            let record = DepthwiseConv2dRecord { window: window_record(steps, node, window)?, limits };
+            steps.emit(node, &DEPTHWISE_CONV_2D_I8, inputs, &arrays, &record.emit())
+        }
+        _ => {
+            let record = FullyConnectedRecord { limits: steps.limits_i8(node, clamp_of(node))? };
+            steps.emit(node, &FULLY_CONNECTED_I8, inputs, &arrays, &record.emit())
+        }
+    }
+}
+
+fn pack_f32(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    let shape = &steps.input(node, 1).shape;
+    let Some(weights) = steps.input(node, 1).constant.as_ref().and_then(Constant::as_f32) else {
+        return Err(steps.error(node, "its weights are not float32 constants"));
+    };
+    let n_outputs = *steps.output(node).shape.last().unwrap_or(&1);
+    let bias = match node.inputs.get(2).map(|_| steps.input(node, 2).constant.as_ref().and_then(Constant::as_f32)) {
+        Some(Some(bias)) => bias.to_vec(),
+        Some(None) => return Err(steps.error(node, "its bias is not a float32 constant")),
+        None => vec![0.0; n_outputs],
+    };
+    let (operator, weights, parameters) = match &node.operator {
+        Operator::Conv2d { window, groups, clamp } => {
+            let window = window_record(steps, node, window)?;
+            let record = Conv2dRecord { window, groups: *groups as u32, limits: limits_f32(*clamp) };
+            (&CONV_2D_F32, group_major(weights, shape, *groups), record.emit().to_vec())
+        }
+        Operator::DepthwiseConv2d { window, clamp, .. } => {
+            let window = window_record(steps, node, window)?;
+            let record = DepthwiseConv2dRecord { window, limits: limits_f32(*clamp) };
+            (&DEPTHWISE_CONV_2D_F32, weights.to_vec(), record.emit().to_vec())
+        }
+        _ => {
+            let record = FullyConnectedRecord { limits: limits_f32(clamp_of(node)) };
+            (&FULLY_CONNECTED_F32, group_major(weights, shape, 1), record.emit().to_vec())
+        }
+    };
+    let arrays = [steps.array(node, ElementType::F32, &weights)?, steps.array(node, ElementType::F32, &bias)?];
+    steps.emit(node, operator, &node.inputs[..1], &arrays, &parameters)
+}
+
+fn batch_matmul(
+    steps: &mut StepPacker<'_>,
+    node: &Node,
+    transpose_b: bool,
+    precision: Precision,
+) -> Result<&'static str, PackError> {
+    let layout = if transpose_b { MatrixLayout::Nk } else { MatrixLayout::Kn };
+    match precision {
+        Precision::F32 => {
+            let parameters = [layout as u8, 0, 0, 0];
+            steps.emit(node, &BATCH_MATMUL_F32, &node.inputs, &[], &parameters)
+        }
+        Precision::I8 => {
+            let (a, _) = steps.quantized(node, steps.input(node, 0))?;
+            let (b, _) = steps.quantized(node, steps.input(node, 1))?;
+            let (output, _) = steps.quantized(node, steps.output(node))?;
+            let requantizer =
+                Requantizer::from_real(a * b / output).ok_or_else(|| steps.error(node, "its scales are too far apart"))?;
+            let record = BatchMatmulRecord { layout, requantizer, limits: steps.limits_i8(node, Clamp::default())? };
+            steps.emit(node, &BATCH_MATMUL_I8, &node.inputs, &[], &record.emit())
+        }
+    }
+}
+
+fn clamp_of(node: &Node) -> Clamp {
+    match node.operator {
+        Operator::FullyConnected { clamp } => clamp,
+        _ => Clamp::default(),
+    }
+}
+
+/// Weights `[O, .., I]` as `[G, .., I, O / G]`.
+fn group_major(weights: &[f32], shape: &[usize], groups: usize) -> Vec<f32> {
+    let n_outputs = shape[0];
+    let filter = weights.len() / n_outputs.max(1);
+    let per_group = n_outputs / groups.max(1);
+    let mut packed = Vec::with_capacity(weights.len());
+    for group in 0..groups {
+        for tap in 0..filter {
+            packed.extend((0..per_group).map(|o| weights[(group * per_group + o) * filter + tap]));
+        }
+    }
+    packed
+}
+
+/// The per-channel arrays of an int8 layer.
+struct Channels {
+    weights: Vec<i8>,
+    bias: Vec<i32>,
+    multipliers: Vec<i32>,
+    shifts: Vec<u8>,
+}
+
+impl Channels {
+    fn new(steps: &StepPacker<'_>, node: &Node, channel_last: bool) -> Result<Self, PackError> {
+        let (input_scale, input_zero_point) = steps.quantized(node, steps.input(node, 0))?;
+        let (output_scale, _) = steps.quantized(node, steps.output(node))?;
+        let tensor = steps.input(node, 1);
+        let (Some(Constant::I8(weights)), Some(quantization)) = (&tensor.constant, &tensor.quantization) else {
+            return Err(steps.error(node, "its weights are not int8 constants"));
+        };
+        let n = *steps.output(node).shape.last().unwrap_or(&1);
+        let bias = match node.inputs.get(2).map(|_| &steps.input(node, 2).constant) {
+            Some(Some(Constant::I32(bias))) => bias.clone(),
+            Some(_) => return Err(steps.error(node, "its bias is not an int32 constant")),
+            None => vec![0; n],
+        };
+        let scales = &quantization.scales;
+        if bias.len() != n || (scales.len() != 1 && scales.len() != n) {
+            return Err(steps.error(node, format!("it has {n} channels, {} biases, {} scales", bias.len(), scales.len())));
+        }
+        let mut sums = vec![0i64; n];
+        let filter = weights.len() / n;
+        for (i, &w) in weights.iter().enumerate() {
+            sums[if channel_last { i % n } else { i / filter }] += i64::from(w);
+        }
+        let mut channels =
+            Channels { weights: weights.clone(), bias: Vec::new(), multipliers: Vec::new(), shifts: Vec::new() };
+        for (c, (&bias, &sum)) in bias.iter().zip(&sums).enumerate() {
+            let weight_scale = f64::from(scales[if scales.len() == 1 { 0 } else { c }]);
+            let folded = i64::from(bias) - i64::from(input_zero_point) * sum;
+            channels.bias.push(i32::try_from(folded).map_err(|_| {
+                steps.error(node, format!("the bias of channel {c} does not fit 32 bits at its scale"))
+            })?);
+            let factor = Requantizer::from_real(input_scale * weight_scale / output_scale)
+                .ok_or_else(|| steps.error(node, format!("the scales of channel {c} are too far apart")))?;
+            channels.multipliers.push(factor.multiplier);
+            channels.shifts.push(factor.shift);
+        }
+        Ok(channels)
+    }
+}

@@ -1,0 +1,98 @@
+//! The arena over time, for people: which step needs most memory, and for what.
+
+use super::{ARENA_ALIGNMENT, Placement, Planned, Region};
+use crate::graph::{Graph, TensorId};
+use std::fmt;
+
+/// A tensor or scratch buffer during one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveTensor {
+    /// The tensors' names, joined by ` = ` where several share the memory; `scratch` for a scratch buffer.
+    pub name: String,
+    /// Where it is.
+    pub region: Region,
+}
+
+/// One step's share of the arena.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepMemory {
+    /// Name of the step's node.
+    pub name: String,
+    /// Sum of the sizes that are live, rounded up to the alignment.
+    pub live_bytes: usize,
+    /// The live tensors, by offset.
+    pub live: Vec<LiveTensor>,
+}
+
+/// All steps; its `Display` is a text for a terminal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryMap {
+    /// In execution order.
+    pub steps: Vec<StepMemory>,
+    /// Size of the arena.
+    pub arena_bytes: usize,
+}
+
+impl MemoryMap {
+    pub(super) fn new(graph: &Graph, planned: &Planned) -> Self {
+        let steps = planned.steps.iter().enumerate().map(|(i, step)| {
+            let mut live: Vec<LiveTensor> = Vec::new();
+            let mut live_bytes = 0;
+            for buffer in planned.buffers.iter().filter(|b| b.first <= i && i <= b.last) {
+                let region = Region { offset: buffer.offset, bytes: buffer.bytes };
+                live_bytes += buffer.bytes.next_multiple_of(ARENA_ALIGNMENT);
+                let name = match buffer.scratch_of {
+                    Some(_) => "scratch".to_string(),
+                    None => names_during(graph, planned, region, i),
+                };
+                live.push(LiveTensor { name, region });
+            }
+            live.sort_by_key(|t| t.region.offset);
+            StepMemory { name: graph.nodes[step.node].name.clone(), live_bytes, live }
+        });
+        MemoryMap { steps: steps.collect(), arena_bytes: planned.arena_bytes }
+    }
+
+    /// The first step that needs the most memory.
+    pub fn peak(&self) -> Option<&StepMemory> {
+        let most = self.steps.iter().map(|s| s.live_bytes).max()?;
+        self.steps.iter().find(|s| s.live_bytes == most)
+    }
+}
+
+impl fmt::Display for MemoryMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(peak) = self.peak() else { return writeln!(f, "arena {} bytes, no steps", self.arena_bytes) };
+        let width = self.steps.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).min(NAME_WIDTH);
+        writeln!(f, "arena {} bytes, fullest in step {} with {} bytes:", self.arena_bytes, peak.name, peak.live_bytes)?;
+        for tensor in &peak.live {
+            let Region { offset, bytes } = tensor.region;
+            writeln!(f, "  {offset:>9} .. {:>9}  {bytes:>9} bytes  {}", offset + bytes, tensor.name)?;
+        }
+        for (i, step) in self.steps.iter().enumerate() {
+            let name: String = step.name.chars().take(width).collect();
+            let bar = "#".repeat(step.live_bytes * BAR_WIDTH / peak.live_bytes.max(1));
+            writeln!(f, "{i:>5}  {name:<width$}  {:>9}  {bar}", step.live_bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Names of the tensors at `region`'s offset that are read or written in the step, or else of the
+/// last one written there before it.
+fn names_during(graph: &Graph, planned: &Planned, region: Region, step: usize) -> String {
+    let lives_here =
+        |id: &TensorId| matches!(planned.placement[id.0], Placement::Arena(r) if r.offset == region.offset);
+    let now = &planned.steps[step];
+    let mut ids: Vec<TensorId> = now.inputs.iter().chain(&now.outputs).copied().filter(lives_here).collect();
+    if ids.is_empty() {
+        let before = planned.steps[..step].iter().rev().flat_map(|s| &s.outputs).copied().find(lives_here);
+        ids.extend(before.or_else(|| graph.inputs.iter().map(|p| p.tensor).find(lives_here)));
+    }
+    ids.dedup();
+    let names: Vec<&str> = ids.iter().map(|id| graph.tensor(*id).name.as_str()).collect();
+    names.join(" = ")
+}
+
+const NAME_WIDTH: usize = 40;
+const BAR_WIDTH: usize = 40;

@@ -1,0 +1,159 @@
+//! Where every tensor lives: the steps of an inference and one arena for all of them.
+//!
+//! ```text
+//! graph -> buffers (lifetimes, what shares memory) -> offsets (arena) -> Planned
+//! ```
+//!
+//! The order of the steps is the order of the graph's nodes. [`Node`]s of
+//! [`Operator::Reshape`](crate::graph::Operator::Reshape) are not steps: their result is another
+//! name for the memory of their operand.
+
+mod arena;
+mod lifetimes;
+mod memory_map;
+#[cfg(test)]
+mod tests;
+
+pub use memory_map::{LiveTensor, MemoryMap, StepMemory};
+
+use crate::graph::{Graph, Node, TensorId};
+use lifetimes::{InPlace, Lifetimes};
+
+/// Every tensor and every scratch buffer starts at a multiple of this, counted from the arena's start.
+pub const ARENA_ALIGNMENT: usize = 16;
+
+/// Bytes of the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// First byte, a multiple of [`ARENA_ALIGNMENT`].
+    pub offset: usize,
+    /// Length in bytes, not rounded.
+    pub bytes: usize,
+}
+
+/// Where a tensor's elements are while the model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In the arena.
+    Arena(Region),
+    /// In the image: the tensor is this constant, or a reshape of it.
+    Constant(TensorId),
+    /// Nowhere: no step reads or writes it and the outside does not see it.
+    Unused,
+}
+
+/// One call of a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Index in [`Graph::nodes`].
+    pub node: usize,
+    /// The node's operands.
+    pub inputs: Vec<TensorId>,
+    /// The node's results.
+    pub outputs: Vec<TensorId>,
+    /// Working memory that is free before and after the step.
+    pub scratch: Option<Region>,
+}
+
+/// How good the arena's size is, for the given order of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// No arrangement is smaller.
+    Optimal,
+    /// The search gave up; an arrangement may exist that is smaller by up to so many bytes.
+    Gap {
+        /// Arena size minus the lower bound.
+        bytes: usize,
+    },
+}
+
+/// A graph with an address for everything.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// In execution order.
+    pub steps: Vec<Step>,
+    /// One entry per tensor of the graph, indexed by [`TensorId`].
+    pub placement: Vec<Placement>,
+    /// Size of the arena, tensors and scratch buffers together.
+    pub arena_bytes: usize,
+    /// The largest sum of what is live during one step: no arena can be smaller.
+    pub lower_bound_bytes: usize,
+    /// Whether the arena is as small as it can be.
+    pub proof: Proof,
+    buffers: Vec<lifetimes::Buffer>,
+}
+
+impl Planned {
+    /// The tensor's place in the arena, if it has one.
+    pub fn region(&self, tensor: TensorId) -> Option<Region> {
+        match self.placement[tensor.0] {
+            Placement::Arena(region) => Some(region),
+            _ => None,
+        }
+    }
+
+    /// The largest scratch buffer of any step.
+    pub fn scratch_bytes(&self) -> usize {
+        self.steps.iter().filter_map(|s| s.scratch).map(|r| r.bytes).max().unwrap_or(0)
+    }
+
+    /// What is live when; `graph` is the one that was planned.
+    pub fn memory_map(&self, graph: &Graph) -> MemoryMap {
+        MemoryMap::new(graph, self)
+    }
+}
+
+/// Plans a graph's memory. `scratch_bytes` says how much working memory a node's kernel needs.
+///
+/// # Algorithm
+/// A step may write its result over an operand that nobody reads later, where the kernel reads
+/// element i before it writes element i (elementwise operators on equal element sizes). Each such
+/// choice joins lifetimes. If the joined problem cannot be packed as tightly as the lower bound,
+/// the other operand, then no joining at all, is tried and the smallest arena wins.
+pub fn plan(graph: &Graph, scratch_bytes: &dyn Fn(&Graph, &Node) -> usize) -> Planned {
+    let mut best: Option<Planned> = None;
+    for in_place in [InPlace::FirstOperand, InPlace::LastOperand, InPlace::Never] {
+        let planned = place(Lifetimes::new(graph, scratch_bytes, in_place), graph);
+        let done = planned.arena_bytes == planned.lower_bound_bytes;
+        if best.as_ref().is_none_or(|b| planned.arena_bytes < b.arena_bytes) {
+            best = Some(planned);
+        }
+        if done {
+            break;
+        }
+    }
+    best.expect("at least one variant is planned")
+}
+
+fn place(lifetimes: Lifetimes, graph: &Graph) -> Planned {
+    let Lifetimes { mut steps, mut buffers, storage } = lifetimes;
+    let arrangement = arena::arrange(&buffers);
+    for (buffer, &offset) in buffers.iter_mut().zip(&arrangement.offsets) {
+        buffer.offset = offset * ARENA_ALIGNMENT;
+    }
+    for buffer in &buffers {
+        if let Some(step) = buffer.scratch_of {
+            steps[step].scratch = Some(Region { offset: buffer.offset, bytes: buffer.bytes });
+        }
+    }
+    let placement = storage
+        .iter()
+        .zip(&graph.tensors)
+        .map(|(storage, tensor)| match *storage {
+            lifetimes::Storage::Buffer(b) => {
+                Placement::Arena(Region { offset: buffers[b].offset, bytes: tensor.n_bytes() })
+            }
+            lifetimes::Storage::Constant(id) => Placement::Constant(id),
+            lifetimes::Storage::Unused => Placement::Unused,
+        })
+        .collect();
+    let gap = arrangement.size - arrangement.proven_bound;
+    Planned {
+        steps,
+        placement,
+        arena_bytes: arrangement.size * ARENA_ALIGNMENT,
+        lower_bound_bytes: arrangement.live_bound * ARENA_ALIGNMENT,
+        proof: if gap == 0 { Proof::Optimal } else { Proof::Gap { bytes: gap * ARENA_ALIGNMENT } },
+        buffers,
+    }
+}

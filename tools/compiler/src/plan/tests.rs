@@ -1,0 +1,354 @@
+use super::*;
+use crate::graph::{Binary, Clamp, Operator, Port, Tensor, Unary};
+use tinfer::tensor::ElementType;
+
+/// A graph of int8 tensors, built in execution order.
+struct Builder(Graph);
+
+impl Builder {
+    fn new() -> Self {
+        Builder(Graph::default())
+    }
+
+    fn tensor(&mut self, name: &str, bytes: usize) -> TensorId {
+        self.0.add_tensor(Tensor {
+            name: name.into(),
+            shape: vec![bytes],
+            element_type: ElementType::I8,
+            constant: None,
+            quantization: None,
+            origin: None,
+        })
+    }
+
+    fn port(&self, tensor: TensorId) -> Port {
+        let t = self.0.tensor(tensor);
+        Port {
+            name: t.name.clone(),
+            shape: t.shape.clone(),
+            batched: false,
+            element_type: t.element_type,
+            tensor,
+            permutation: vec![0],
+        }
+    }
+
+    fn input(&mut self, name: &str, bytes: usize) -> TensorId {
+        let tensor = self.tensor(name, bytes);
+        let port = self.port(tensor);
+        self.0.inputs.push(port);
+        tensor
+    }
+
+    fn output(&mut self, tensor: TensorId) {
+        let port = self.port(tensor);
+        self.0.outputs.push(port);
+    }
+
+    fn node(&mut self, operator: Operator, inputs: &[TensorId], bytes: usize) -> TensorId {
+        let name = format!("n{}", self.0.nodes.len());
+        let output = self.tensor(&format!("{name}_out"), bytes);
+        self.0.nodes.push(Node {
+            name,
+            onnx: String::new(),
+            operator,
+            inputs: inputs.to_vec(),
+            outputs: vec![output],
+        });
+        output
+    }
+}
+
+const ADD: Operator = Operator::Binary { function: Binary::Add, clamp: Clamp { min: None, max: None } };
+const SIGMOID: Operator = Operator::Unary(Unary::Sigmoid);
+/// Any operator that cannot work in place.
+const OTHER: Operator = Operator::Softmax;
+
+fn no_scratch(_: &Graph, _: &Node) -> usize {
+    0
+}
+
+/// Plans, and checks everything that must hold of any plan by executing it: each tensor must
+/// still have the value that its writer left whenever it is read.
+fn check(graph: &Graph, scratch_bytes: &dyn Fn(&Graph, &Node) -> usize) -> Planned {
+    let planned = plan(graph, scratch_bytes);
+    let mut memory: Vec<Option<TensorId>> = vec![None; planned.arena_bytes];
+    let mut identity: Vec<TensorId> = (0..graph.tensors.len()).map(TensorId).collect();
+    for node in graph.nodes.iter().filter(|n| n.operator == Operator::Reshape) {
+        identity[node.outputs[0].0] = identity[node.inputs[0].0];
+    }
+    let write = |memory: &mut Vec<Option<TensorId>>, id: TensorId| {
+        let region = planned.region(id).unwrap();
+        assert_eq!(region.offset % ARENA_ALIGNMENT, 0);
+        assert_eq!(region.bytes, graph.tensor(id).n_bytes());
+        memory[region.offset..region.offset + region.bytes].fill(Some(identity[id.0]));
+        region
+    };
+    let read = |memory: &[Option<TensorId>], id: TensorId| {
+        if graph.tensor(identity[id.0]).constant.is_some() {
+            assert_eq!(planned.placement[id.0], Placement::Constant(identity[id.0]));
+            return None;
+        }
+        let region = planned.region(id).unwrap();
+        let live = &memory[region.offset..region.offset + region.bytes];
+        assert!(live.iter().all(|m| *m == Some(identity[id.0])), "{} was overwritten", graph.tensor(id).name);
+        Some(region)
+    };
+    for port in &graph.inputs {
+        write(&mut memory, port.tensor);
+    }
+    for step in &planned.steps {
+        let operands: Vec<Region> = step.inputs.iter().filter_map(|&id| read(&memory, id)).collect();
+        if let Some(scratch) = step.scratch {
+            let free = operands.iter().all(|r| r.offset + r.bytes <= scratch.offset || scratch.offset + scratch.bytes <= r.offset);
+            assert!(free, "scratch over an operand");
+            memory[scratch.offset..scratch.offset + scratch.bytes].fill(None);
+        }
+        for &output in &step.outputs {
+            let region = write(&mut memory, output);
+            let elementwise =
+                matches!(graph.nodes[step.node].operator, Operator::Unary(_) | Operator::Binary { .. } | Operator::Requantize);
+            for operand in &operands {
+                let disjoint = region.offset + region.bytes <= operand.offset || operand.offset + operand.bytes <= region.offset;
+                assert!(disjoint || (elementwise && *operand == region), "overlap in {}", graph.nodes[step.node].name);
+            }
+        }
+        if let Some(scratch) = step.scratch {
+            assert!(memory[scratch.offset..scratch.offset + scratch.bytes].iter().all(Option::is_none), "result over scratch");
+        }
+    }
+    for port in &graph.outputs {
+        read(&memory, port.tensor);
+    }
+    assert!(planned.lower_bound_bytes <= planned.arena_bytes);
+    planned
+}
+
+#[test]
+fn chain_needs_the_largest_neighbours() {
+    let mut b = Builder::new();
+    let mut x = b.input("x", 100);
+    for bytes in [300, 50, 200] {
+        x = b.node(OTHER, &[x], bytes);
+    }
+    b.output(x);
+    let planned = check(&b.0, &no_scratch);
+    assert_eq!((planned.arena_bytes, planned.proof), (112 + 304, Proof::Optimal));
+}
+
+#[test]
+fn residual_block_adds_in_place() {
+    let mut b = Builder::new();
+    let x = b.input("x", 160);
+    let a = b.node(OTHER, &[x], 160);
+    let y = b.node(OTHER, &[a], 160);
+    let sum = b.node(ADD, &[x, y], 160);
+    b.output(sum);
+    let planned = check(&b.0, &no_scratch);
+    assert_eq!(planned.arena_bytes, 480);
+    assert!([planned.region(x), planned.region(y)].contains(&planned.region(sum)));
+}
+
+#[test]
+fn in_place_only_over_a_dying_operand_of_equal_size() {
+    let mut b = Builder::new();
+    let x = b.input("x", 16);
+    let wide = b.node(ADD, &[x, x], 32);
+    let kept = b.node(SIGMOID, &[wide], 32);
+    let last = b.node(SIGMOID, &[wide], 32);
+    b.output(kept);
+    b.output(last);
+    let planned = check(&b.0, &no_scratch);
+    assert_ne!(planned.region(x).unwrap().offset, planned.region(wide).unwrap().offset);
+    assert_ne!(planned.region(kept), planned.region(wide));
+    assert_eq!(planned.region(last), planned.region(wide));
+}
+
+#[test]
+fn requantize_to_another_element_size_is_not_in_place() {
+    let mut b = Builder::new();
+    let x = b.input("x", 64);
+    b.0.tensor_mut(x).element_type = ElementType::F32;
+    let y = b.node(Operator::Requantize, &[x], 64);
+    b.output(y);
+    assert_eq!(check(&b.0, &no_scratch).arena_bytes, 256 + 64);
+}
+
+#[test]
+fn reshape_is_no_step_and_keeps_memory_alive() {
+    let mut b = Builder::new();
+    let x = b.input("x", 64);
+    let flat = b.node(Operator::Reshape, &[x], 64);
+    let y = b.node(SIGMOID, &[x], 64);
+    let z = b.node(ADD, &[flat, y], 64);
+    b.output(z);
+    let planned = check(&b.0, &no_scratch);
+    assert_eq!(planned.steps.len(), 2);
+    assert_eq!(planned.region(flat), planned.region(x));
+    assert_eq!(planned.arena_bytes, 128);
+}
+
+#[test]
+fn constants_and_their_reshapes_stay_in_the_image() {
+    let mut b = Builder::new();
+    let x = b.input("x", 4);
+    let c = b.0.add_constant("c", vec![4], crate::graph::Constant::I8(vec![1, 2, 3, 4]));
+    let r = b.node(Operator::Reshape, &[c], 4);
+    let y = b.node(ADD, &[x, r], 4);
+    b.output(y);
+    let planned = check(&b.0, &no_scratch);
+    assert_eq!(planned.placement[r.0], Placement::Constant(c));
+    assert_eq!(planned.arena_bytes, 16);
+}
+
+#[test]
+fn graph_without_steps_and_input_that_is_an_output() {
+    let mut b = Builder::new();
+    let x = b.input("x", 20);
+    b.output(x);
+    assert_eq!(check(&b.0, &no_scratch).arena_bytes, 32);
+}
+
+#[test]
+fn unread_graph_input_does_not_clash_with_the_first_step() {
+    let mut b = Builder::new();
+    let x = b.input("x", 16);
+    b.input("ignored", 48);
+    let y = b.node(OTHER, &[x], 32);
+    b.output(y);
+    check(&b.0, &no_scratch);
+}
+
+#[test]
+fn memory_map_names_the_fullest_step_and_what_lives_in_it() {
+    let mut b = Builder::new();
+    let x = b.input("x", 16);
+    let big = b.node(OTHER, &[x], 64);
+    let y = b.node(SIGMOID, &[big], 64);
+    b.output(y);
+    let planned = check(&b.0, &|_, node| if node.name == "n0" { 40 } else { 0 });
+    assert_eq!(planned.scratch_bytes(), 40);
+    let map = planned.memory_map(&b.0);
+    let peak = map.peak().unwrap();
+    assert_eq!((peak.name.as_str(), peak.live_bytes), ("n0", 16 + 64 + 48));
+    let mut names: Vec<&str> = peak.live.iter().map(|t| t.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["n0_out", "scratch", "x"]);
+    assert_eq!(map.steps[1].live[0].name, "n0_out = n1_out");
+    assert!(map.to_string().contains("fullest in step n0 with 128 bytes"));
+}
+
+/// xorshift64*, fixed seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        ((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n as u64) as usize
+    }
+}
+
+#[test]
+fn random_graphs_never_lose_a_value() {
+    let mut random = Random(7);
+    for _ in 0..300 {
+        let mut b = Builder::new();
+        let mut ids = vec![b.input("x", 16), b.input("y", 1 + random.below(90))];
+        ids.push(b.0.add_constant("c", vec![16], crate::graph::Constant::I8(vec![0; 16])));
+        for _ in 0..1 + random.below(25) {
+            let recent = ids.len().saturating_sub(5);
+            let a = ids[recent + random.below(ids.len() - recent)];
+            let c = ids[random.below(ids.len())];
+            let bytes = b.0.tensor(a).n_bytes();
+            let id = match random.below(5) {
+                0 => b.node(Operator::Reshape, &[a], bytes),
+                1 => b.node(SIGMOID, &[a], bytes),
+                2 if b.0.tensor(c).n_bytes() <= bytes => b.node(ADD, &[a, c], bytes),
+                3 => b.node(OTHER, &[a, c], 1 + random.below(200)),
+                _ => b.node(OTHER, &[a], 1 + random.below(200)),
+            };
+            ids.push(id);
+        }
+        for _ in 0..1 + random.below(2) {
+            let id = ids[ids.len() - 1 - random.below(3)];
+            b.output(id);
+        }
+        check(&b.0, &|_, node| node.name.len() * 13 % 40);
+    }
+}
+
+fn random_buffers(random: &mut Random, n: usize, steps: usize) -> Vec<lifetimes::Buffer> {
+    let one = |random: &mut Random| {
+        let first = random.below(steps);
+        let last = first + random.below(steps - first);
+        lifetimes::Buffer { first, last, bytes: 1 + random.below(160), scratch_of: None, offset: 0 }
+    };
+    (0..n).map(|_| one(random)).collect()
+}
+
+/// Smallest arena over all orders of first-fit: one of them is ascending in the offsets of an
+/// optimal arrangement, and first-fit never places higher than that.
+fn brute_force(buffers: &[lifetimes::Buffer], order: &mut Vec<usize>, offsets: &mut Vec<usize>) -> usize {
+    if order.len() == buffers.len() {
+        return (0..buffers.len()).map(|i| offsets[i] + buffers[i].units()).max().unwrap_or(0);
+    }
+    let mut best = usize::MAX;
+    for i in 0..buffers.len() {
+        if order.contains(&i) {
+            continue;
+        }
+        let clash = |at: usize| {
+            order.iter().find(|&&j| {
+                buffers[i].is_live_with(&buffers[j])
+                    && at < offsets[j] + buffers[j].units()
+                    && offsets[j] < at + buffers[i].units()
+            })
+        };
+        let mut at = 0;
+        while clash(at).is_some() {
+            at += 1;
+        }
+        offsets[i] = at;
+        order.push(i);
+        best = best.min(brute_force(buffers, order, offsets));
+        order.pop();
+    }
+    best
+}
+
+#[test]
+fn small_problems_are_solved_as_well_as_by_brute_force() {
+    let mut random = Random(11);
+    let mut above_bound = 0;
+    for _ in 0..250 {
+        let n = 2 + random.below(5);
+        let buffers = random_buffers(&mut random, n, 7);
+        let found = arena::arrange(&buffers);
+        let best = brute_force(&buffers, &mut Vec::new(), &mut vec![0; buffers.len()]);
+        assert_eq!((found.size, found.proven_bound), (best, best), "{buffers:?}");
+        above_bound += usize::from(best > found.live_bound);
+    }
+    assert!(above_bound > 0, "no case exercises the proof above the live bound");
+}
+
+#[test]
+fn large_problems_never_overlap_and_state_a_true_gap() {
+    let mut random = Random(3);
+    let mut optimal = 0;
+    for round in 0..40 {
+        let buffers = random_buffers(&mut random, 20 + round * 5, 40 + round * 3);
+        let found = arena::arrange(&buffers);
+        for (i, a) in buffers.iter().enumerate() {
+            assert!(found.offsets[i] + a.units() <= found.size);
+            for (j, b) in buffers.iter().enumerate().skip(i + 1) {
+                let disjoint = found.offsets[i] + a.units() <= found.offsets[j] || found.offsets[j] + b.units() <= found.offsets[i];
+                assert!(disjoint || !a.is_live_with(b));
+            }
+        }
+        assert!(found.live_bound <= found.proven_bound && found.proven_bound <= found.size);
+        optimal += usize::from(found.proven_bound == found.size);
+    }
+    assert!(optimal >= 20, "only {optimal} of 40 proven");
+}
