@@ -30,7 +30,7 @@ pub(super) fn arrange(buffers: &[Buffer]) -> Arrangement {
     let live_bound = problem.live_bound();
     let (mut offsets, mut size) = problem.greedy(live_bound);
     let mut proven_bound = live_bound;
-    let mut budget = SEARCH_NODES;
+    let mut budget = SEARCH_WORK / (buffers.len() + 1);
     while size > live_bound {
         match Search::new(&problem, size - 1, &mut budget).run() {
             Outcome::Found(better) => {
@@ -61,9 +61,8 @@ struct Problem {
 impl Problem {
     fn new(buffers: &[Buffer]) -> Self {
         let n = buffers.len();
-        let neighbours = (0..n)
-            .map(|i| (0..n).filter(|&j| j != i && buffers[i].is_live_with(&buffers[j])).collect())
-            .collect();
+        let neighbours =
+            (0..n).map(|i| (0..n).filter(|&j| j != i && buffers[i].is_live_with(&buffers[j])).collect()).collect();
         // The live set only shrinks between two births, so the steps of birth see every maximum.
         let mut births: Vec<usize> = buffers.iter().map(|b| b.first).collect();
         births.sort_unstable();
@@ -225,12 +224,13 @@ impl<'a> Search<'a> {
     fn sections_fit(&self, lowest: &dyn Fn(usize) -> usize) -> bool {
         self.problem.sections.iter().all(|section| {
             let open = section.iter().copied().filter(|&i| !self.is_placed[i]);
-            let (sum, floor) = open
-                .fold((0, usize::MAX), |(sum, floor), i| (sum + self.problem.sizes[i], floor.min(lowest(i))));
+            let (sum, floor) =
+                open.fold((0, usize::MAX), |(sum, floor), i| (sum + self.problem.sizes[i], floor.min(lowest(i))));
             floor == usize::MAX || floor + sum <= self.capacity
         })
     }
 }
 
 const EXCHANGES: usize = 400;
-const SEARCH_NODES: usize = 100_000;
+/// Nodes of the search times number of buffers: well below a second.
+const SEARCH_WORK: usize = 1_500_000;

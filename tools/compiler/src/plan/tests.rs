@@ -48,13 +48,7 @@ impl Builder {
     fn node(&mut self, operator: Operator, inputs: &[TensorId], bytes: usize) -> TensorId {
         let name = format!("n{}", self.0.nodes.len());
         let output = self.tensor(&format!("{name}_out"), bytes);
-        self.0.nodes.push(Node {
-            name,
-            onnx: String::new(),
-            operator,
-            inputs: inputs.to_vec(),
-            outputs: vec![output],
-        });
+        self.0.nodes.push(Node { name, onnx: String::new(), operator, inputs: inputs.to_vec(), outputs: vec![output] });
         output
     }
 }
@@ -100,21 +94,29 @@ fn check(graph: &Graph, scratch_bytes: &dyn Fn(&Graph, &Node) -> usize) -> Plann
     for step in &planned.steps {
         let operands: Vec<Region> = step.inputs.iter().filter_map(|&id| read(&memory, id)).collect();
         if let Some(scratch) = step.scratch {
-            let free = operands.iter().all(|r| r.offset + r.bytes <= scratch.offset || scratch.offset + scratch.bytes <= r.offset);
+            let free = operands
+                .iter()
+                .all(|r| r.offset + r.bytes <= scratch.offset || scratch.offset + scratch.bytes <= r.offset);
             assert!(free, "scratch over an operand");
             memory[scratch.offset..scratch.offset + scratch.bytes].fill(None);
         }
         for &output in &step.outputs {
             let region = write(&mut memory, output);
-            let elementwise =
-                matches!(graph.nodes[step.node].operator, Operator::Unary(_) | Operator::Binary { .. } | Operator::Requantize);
+            let elementwise = matches!(
+                graph.nodes[step.node].operator,
+                Operator::Unary(_) | Operator::Binary { .. } | Operator::Requantize
+            );
             for operand in &operands {
-                let disjoint = region.offset + region.bytes <= operand.offset || operand.offset + operand.bytes <= region.offset;
+                let disjoint =
+                    region.offset + region.bytes <= operand.offset || operand.offset + operand.bytes <= region.offset;
                 assert!(disjoint || (elementwise && *operand == region), "overlap in {}", graph.nodes[step.node].name);
             }
         }
         if let Some(scratch) = step.scratch {
-            assert!(memory[scratch.offset..scratch.offset + scratch.bytes].iter().all(Option::is_none), "result over scratch");
+            assert!(
+                memory[scratch.offset..scratch.offset + scratch.bytes].iter().all(Option::is_none),
+                "result over scratch"
+            );
         }
     }
     for port in &graph.outputs {
@@ -321,34 +323,84 @@ fn brute_force(buffers: &[lifetimes::Buffer], order: &mut Vec<usize>, offsets: &
 #[test]
 fn small_problems_are_solved_as_well_as_by_brute_force() {
     let mut random = Random(11);
-    let mut above_bound = 0;
     for _ in 0..250 {
         let n = 2 + random.below(5);
         let buffers = random_buffers(&mut random, n, 7);
         let found = arena::arrange(&buffers);
         let best = brute_force(&buffers, &mut Vec::new(), &mut vec![0; buffers.len()]);
         assert_eq!((found.size, found.proven_bound), (best, best), "{buffers:?}");
-        above_bound += usize::from(best > found.live_bound);
     }
-    assert!(above_bound > 0, "no case exercises the proof above the live bound");
 }
 
 #[test]
 fn large_problems_never_overlap_and_state_a_true_gap() {
     let mut random = Random(3);
     let mut optimal = 0;
-    for round in 0..40 {
-        let buffers = random_buffers(&mut random, 20 + round * 5, 40 + round * 3);
+    for round in 0..20 {
+        let buffers = random_buffers(&mut random, 20 + round * 8, 40 + round * 5);
         let found = arena::arrange(&buffers);
         for (i, a) in buffers.iter().enumerate() {
             assert!(found.offsets[i] + a.units() <= found.size);
             for (j, b) in buffers.iter().enumerate().skip(i + 1) {
-                let disjoint = found.offsets[i] + a.units() <= found.offsets[j] || found.offsets[j] + b.units() <= found.offsets[i];
+                let disjoint = found.offsets[i] + a.units() <= found.offsets[j]
+                    || found.offsets[j] + b.units() <= found.offsets[i];
                 assert!(disjoint || !a.is_live_with(b));
             }
         }
         assert!(found.live_bound <= found.proven_bound && found.proven_bound <= found.size);
         optimal += usize::from(found.proven_bound == found.size);
     }
-    assert!(optimal >= 20, "only {optimal} of 40 proven");
+    assert!(optimal >= 10, "only {optimal} of 20 proven");
+}
+
+/// Whether the buffers from index `offsets.len()` on have a place below `capacity`, by trying every offset.
+fn fits(buffers: &[lifetimes::Buffer], capacity: usize, offsets: &mut Vec<usize>) -> bool {
+    let i = offsets.len();
+    if i == buffers.len() {
+        return true;
+    }
+    (0..=capacity - buffers[i].units()).any(|at| {
+        let is_free = (0..i).all(|j| {
+            !buffers[i].is_live_with(&buffers[j])
+                || offsets[j] + buffers[j].units() <= at
+                || at + buffers[i].units() <= offsets[j]
+        });
+        if !is_free {
+            return false;
+        }
+        offsets.push(at);
+        let found = fits(buffers, capacity, offsets);
+        offsets.pop();
+        found
+    })
+}
+
+#[test]
+fn an_arena_above_the_live_sum_is_proven_necessary() {
+    let lives = [
+        (3, 3, 2),
+        (7, 7, 1),
+        (1, 5, 1),
+        (6, 6, 3),
+        (2, 2, 3),
+        (5, 7, 3),
+        (0, 0, 2),
+        (3, 5, 2),
+        (1, 3, 1),
+        (7, 7, 2),
+        (0, 0, 3),
+        (0, 2, 1),
+        (1, 1, 3),
+    ];
+    let buffer = |(first, last, units)| lifetimes::Buffer {
+        first,
+        last,
+        bytes: units * ARENA_ALIGNMENT,
+        scratch_of: None,
+        offset: 0,
+    };
+    let buffers: Vec<lifetimes::Buffer> = lives.map(buffer).to_vec();
+    assert!(!fits(&buffers, 6, &mut Vec::new()) && fits(&buffers, 7, &mut Vec::new()));
+    let found = arena::arrange(&buffers);
+    assert_eq!((found.live_bound, found.proven_bound, found.size), (6, 7, 7));
 }
