@@ -2,7 +2,10 @@
 
 pub mod aligned;
 pub mod array;
+pub mod error;
 pub mod graph;
+pub mod import;
+pub mod lower;
 pub mod pack;
 pub mod plan;
 pub mod runner;

@@ -1,0 +1,163 @@
+//! ONNX models written in code, for tests.
+
+use super::{ImportError, ImportOptions, Imported, from_proto};
+use crate::array::{Array, ArrayData};
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
+use tract_onnx::pb::*;
+
+/// A model under construction.
+#[derive(Clone, Debug)]
+pub struct ModelBuilder(pub ModelProto);
+
+/// A dimension in a file.
+#[derive(Clone, Debug)]
+pub enum Dim {
+    /// A number.
+    N(i64),
+    /// A symbol.
+    S(&'static str),
+}
+
+/// A node's attribute.
+#[derive(Clone, Debug)]
+pub enum Attr {
+    /// One real number.
+    F(f32),
+    /// One integer.
+    I(i64),
+    /// Text.
+    S(&'static str),
+    /// Integers.
+    Is(Vec<i64>),
+    /// A tensor.
+    T(Array),
+}
+
+impl ModelBuilder {
+    /// An empty model of an operator set.
+    pub fn new(opset: i64) -> Self {
+        ModelBuilder(ModelProto {
+            ir_version: 8,
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: opset }],
+            graph: Some(GraphProto { name: "test".into(), ..Default::default() }),
+            ..Default::default()
+        })
+    }
+
+    /// The graph.
+    pub fn graph(&mut self) -> &mut GraphProto {
+        self.0.graph.get_or_insert_with(Default::default)
+    }
+
+    /// A float32 input of fixed shape.
+    pub fn input(self, name: &str, shape: &[usize]) -> Self {
+        let dims: Vec<Dim> = shape.iter().map(|&d| Dim::N(d as i64)).collect();
+        self.symbolic_input(name, &dims)
+    }
+
+    /// A float32 input.
+    pub fn symbolic_input(mut self, name: &str, dims: &[Dim]) -> Self {
+        let info = value_info(name, DataType::Float, Some(dims));
+        self.graph().input.push(info);
+        self
+    }
+
+    /// A float32 output.
+    pub fn output(mut self, name: &str) -> Self {
+        let info = value_info(name, DataType::Float, None);
+        self.graph().output.push(info);
+        self
+    }
+
+    /// A weight.
+    pub fn weight(mut self, name: &str, array: Array) -> Self {
+        let tensor = tensor_proto(name, &array);
+        self.graph().initializer.push(tensor);
+        self
+    }
+
+    /// A node named as its first output.
+    pub fn node(mut self, operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, Attr)]) -> Self {
+        let node = NodeProto {
+            op_type: operator.into(),
+            name: outputs.first().map(|o| format!("{o}_node")).unwrap_or_default(),
+            input: inputs.iter().map(|s| s.to_string()).collect(),
+            output: outputs.iter().map(|s| s.to_string()).collect(),
+            attribute: attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
+            ..Default::default()
+        };
+        self.graph().node.push(node);
+        self
+    }
+
+    /// Checks and analyses it.
+    pub fn import(&self) -> Result<Imported, ImportError> {
+        self.import_with(&[])
+    }
+
+    /// As [`ModelBuilder::import`] with `--dim`.
+    pub fn import_with(&self, dims: &[(&str, usize)]) -> Result<Imported, ImportError> {
+        let dims = dims.iter().map(|(name, n)| (name.to_string(), *n)).collect();
+        from_proto(self.0.clone(), "test", (0, [0; 32]), &ImportOptions { dims })
+    }
+}
+
+fn value_info(name: &str, ty: DataType, dims: Option<&[Dim]>) -> ValueInfoProto {
+    let dim = |d: &Dim| Dimension {
+        denotation: String::new(),
+        value: Some(match d {
+            Dim::N(n) => dimension::Value::DimValue(*n),
+            Dim::S(s) => dimension::Value::DimParam(s.to_string()),
+        }),
+    };
+    let shape = dims.map(|dims| TensorShapeProto { dim: dims.iter().map(dim).collect() });
+    let tensor = type_proto::Tensor { elem_type: ty as i32, shape };
+    let ty = TypeProto { denotation: String::new(), value: Some(type_proto::Value::TensorType(tensor)) };
+    ValueInfoProto { name: name.into(), r#type: Some(ty), doc_string: String::new() }
+}
+
+/// The protobuf of an array.
+pub fn tensor_proto(name: &str, array: &Array) -> TensorProto {
+    let (ty, raw): (DataType, Vec<u8>) = match &array.data {
+        ArrayData::F32(v) => (DataType::Float, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        ArrayData::F64(v) => (DataType::Double, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        ArrayData::I8(v) => (DataType::Int8, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        ArrayData::U8(v) => (DataType::Uint8, v.clone()),
+        ArrayData::I16(v) => (DataType::Int16, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        ArrayData::I32(v) => (DataType::Int32, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        ArrayData::I64(v) => (DataType::Int64, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        ArrayData::Bool(v) => (DataType::Bool, v.clone()),
+    };
+    let dims = array.shape.iter().map(|&d| d as i64).collect();
+    TensorProto { name: name.into(), dims, data_type: ty as i32, raw_data: raw, ..Default::default() }
+}
+
+fn attribute(name: &str, value: &Attr) -> AttributeProto {
+    let mut proto = AttributeProto { name: name.into(), ..Default::default() };
+    let ty = match value {
+        Attr::F(x) => {
+            proto.f = *x;
+            AttributeType::Float
+        }
+        Attr::I(x) => {
+            proto.i = *x;
+            AttributeType::Int
+        }
+        Attr::S(x) => {
+            proto.s = x.as_bytes().to_vec();
+            AttributeType::String
+        }
+        Attr::Is(x) => {
+            proto.ints = x.clone();
+            AttributeType::Ints
+        }
+        Attr::T(x) => {
+            proto.t = Some(tensor_proto("", x));
+            AttributeType::Tensor
+        }
+    };
+    proto.r#type = ty as i32;
+    proto
+}

@@ -1,0 +1,139 @@
+//! ONNX file to [`Imported`]: checked, dimensions fixed, shapes and constants known.
+//!
+//! The only folder that names tract. It uses tract three ways: its protobuf types for parsing, the
+//! facts of its *analysed* inference model for shapes and folded constants, and its typed model
+//! without declutter as the float [`Reference`].
+
+#[cfg(test)]
+pub mod build;
+mod check;
+mod dimensions;
+mod error;
+mod external;
+mod facts;
+mod file;
+mod guard;
+mod node;
+mod reference;
+mod tensor;
+#[cfg(test)]
+mod tests;
+
+pub use dimensions::Interface;
+pub use error::ImportError;
+pub use facts::Fact;
+pub use node::{Attribute, OnnxNode};
+pub use reference::{Reference, TractBackend};
+
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::Path;
+use tract_onnx::pb::ModelProto;
+
+/// What a user may say about a model.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Numbers of free dimensions by symbol, or by `input:axis`.
+    pub dims: Vec<(String, usize)>,
+}
+
+/// A checked ONNX model with fixed dimensions.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// Name of the graph, or of the file if the graph has none.
+    pub name: String,
+    /// Operator set version of the standard domain.
+    pub opset: i64,
+    /// Topologically sorted.
+    pub nodes: Vec<OnnxNode>,
+    /// By tensor name, weights included. Tensors whose shape nobody knows are missing.
+    pub facts: BTreeMap<String, Fact>,
+    /// Why facts are missing, in the words of shape inference.
+    pub shape_problem: Option<String>,
+    /// Graph inputs in the file's order, initializers left out.
+    pub inputs: Vec<Interface>,
+    /// Graph outputs in the file's order. The shape is empty and the type `None` where it is unknown.
+    pub outputs: Vec<Interface>,
+    /// Size of the ONNX file, external data left out.
+    pub n_bytes: usize,
+    /// SHA-256 of the ONNX file.
+    pub sha256: [u8; 32],
+    /// Number of weight elements.
+    pub n_parameters: u64,
+    /// With fixed dimensions and all weights inside.
+    proto: ModelProto,
+}
+
+impl Imported {
+    /// The value of a tensor that does not depend on any input.
+    pub fn value(&self, tensor: &str) -> Option<&crate::array::Array> {
+        self.facts.get(tensor).and_then(|f| f.value.as_ref())
+    }
+}
+
+/// Reads, checks and analyses an ONNX file.
+///
+/// Nodes of unknown operators are no error here: `lower` refuses them, `inspect` lists them.
+///
+/// # Errors
+/// [`ImportError`] for everything that makes the file no usable model.
+pub fn import(path: &Path, options: &ImportOptions) -> Result<Imported, ImportError> {
+    let bytes = file::read(path)?;
+    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    from_bytes(&bytes, &path.display().to_string(), &stem, path.parent(), options)
+}
+
+/// As [`import`], from memory; `name` is what errors call the file. External data are refused.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_bytes(bytes: &[u8], name: &str, options: &ImportOptions) -> Result<Imported, ImportError> {
+    from_bytes(bytes, name, name, None, options)
+}
+
+fn from_bytes(bytes: &[u8], path: &str, stem: &str, folder: Option<&Path>, options: &ImportOptions) -> Result<Imported, ImportError> {
+    let mut proto = file::parse(bytes, path)?;
+    external::load(&mut proto, folder)?;
+    from_proto(proto, stem, (bytes.len(), Sha256::digest(bytes).into()), options)
+}
+
+fn from_proto(
+    mut proto: ModelProto,
+    stem: &str,
+    (n_bytes, sha256): (usize, [u8; 32]),
+    options: &ImportOptions,
+) -> Result<Imported, ImportError> {
+    let opset = check::versions(&proto)?;
+    let Some(graph) = &mut proto.graph else {
+        return Err(ImportError::NotOnnx { path: stem.into(), reason: "it has no graph".into() });
+    };
+    check::sort(graph)?;
+    let weights = check::weights(graph)?;
+    check::sizes(graph, &weights)?;
+    let inputs = dimensions::fix(graph, &options.dims)?;
+    let names = check::node_names(graph);
+    let nodes = graph.node.iter().zip(names).map(|(node, name)| OnnxNode::new(node, name)).collect::<Result<Vec<_>, _>>()?;
+    let batches: Vec<bool> = graph.output.iter().map(dimensions::may_batch).collect();
+    let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+    let name = if graph.name.is_empty() { stem.to_string() } else { graph.name.clone() };
+    let n_parameters = weights.values().filter(|w| w.shape.len() > 1 || w.n_elements() > 1).map(|w| w.n_elements() as u64).sum();
+    let analysis = facts::analyse(&proto, &weights)?;
+    let outputs = output_names.into_iter().zip(batches).map(|(name, may_batch)| {
+        let fact = analysis.facts.get(&name);
+        let shape = fact.map(|f| f.shape.clone()).unwrap_or_default();
+        Interface { batched: may_batch && shape.first() == Some(&1), name, shape, element_type: fact.and_then(|f| f.element_type) }
+    });
+    Ok(Imported {
+        name,
+        opset,
+        nodes,
+        inputs,
+        outputs: outputs.collect(),
+        facts: analysis.facts,
+        shape_problem: analysis.problem,
+        n_bytes,
+        sha256,
+        n_parameters,
+        proto,
+    })
+}

@@ -1,0 +1,49 @@
+//! BatchNormalization in inference: one factor and one offset per channel.
+
+use super::Refusal;
+use super::context::{Lowering, float, int};
+use crate::graph::{Binary, Clamp, Operator, Window};
+use crate::import::OnnxNode;
+
+/// y = x * s + (b - mean * s) with s = scale / sqrt(variance + epsilon), computed in f64.
+///
+/// A feature map gets a depthwise 1x1 convolution, which fusion merges into a convolution before it;
+/// rank 2 gets a product and a sum. `momentum` concerns training only.
+pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    if int(node, "training_mode", 0)? != 0 || int(node, "spatial", 1)? != 1 {
+        return Err(Refusal::new("it is in training mode or not spatial", "export the model for inference (model.eval())"));
+    }
+    let x = lowering.input(node, 0)?;
+    let x_shape = lowering.shape_of(x).to_vec();
+    let channels = x_shape.get(1).copied().unwrap_or(1);
+    let mut parameters: [&[f32]; 4] = [&[]; 4];
+    for (i, parameter) in parameters.iter_mut().enumerate() {
+        match lowering.constant_f32(node, i + 1)? {
+            Some((_, v)) if v.len() == channels => *parameter = v,
+            _ => return Err(Refusal::new(format!("its input {} is not one number per channel", i + 1), "check the file with onnx.checker")),
+        }
+    }
+    let [scale, bias, mean, variance] = parameters;
+    let epsilon = f64::from(float(node, "epsilon", 1e-5)?);
+    let factor = |c: usize| f64::from(scale[c]) / (f64::from(variance[c]) + epsilon).sqrt();
+    let factors: Vec<f32> = (0..channels).map(|c| factor(c) as f32).collect();
+    let offsets: Vec<f32> = (0..channels).map(|c| (f64::from(bias[c]) - f64::from(mean[c]) * factor(c)) as f32).collect();
+    if !factors.iter().chain(&offsets).all(|x| x.is_finite()) {
+        return Err(Refusal::new("its variance and epsilon give no finite factor", "train again: a variance is negative or zero"));
+    }
+    let (name, _) = lowering.result(node)?;
+    let (factor_name, offset_name) = (format!("{name}_factor"), format!("{name}_offset"));
+    if x_shape.len() == 2 {
+        let factor = lowering.constant(&factor_name, vec![channels], factors);
+        let offset = lowering.constant(&offset_name, vec![channels], offsets);
+        let mul = Operator::Binary { function: Binary::Mul, clamp: Clamp::default() };
+        let scaled = lowering.push_step(node, "scale", mul, vec![x, factor], x_shape);
+        return lowering.push_result(node, Operator::Binary { function: Binary::Add, clamp: Clamp::default() }, vec![scaled, offset]);
+    }
+    let x = lowering.to_nhwc(node, x)?;
+    let factor = lowering.constant(&factor_name, vec![1, 1, channels], factors);
+    let offset = lowering.constant(&offset_name, vec![channels], offsets);
+    let window = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
+    let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp: Clamp::default() };
+    lowering.push_nhwc(node, operator, vec![x, factor, offset])
+}

@@ -1,0 +1,330 @@
+//! What lowering a node works with: the graph under construction and typed access to the ONNX node.
+
+use super::{Refusal, Unsupported};
+use crate::array::{Array, ArrayData};
+use crate::graph::{Constant, Graph, Node, Operator, Origin, Port, Tensor, TensorId};
+use crate::import::{Attribute, Fact, Imported, Interface, OnnxNode};
+use std::collections::{HashMap, HashSet};
+use tinfer::tensor::ElementType;
+
+/// A graph under construction.
+pub struct Lowering<'a> {
+    /// The model.
+    pub imported: &'a Imported,
+    graph: Graph,
+    /// Tensors of this graph that hold an ONNX tensor in the file's layout.
+    tensors: HashMap<String, TensorId>,
+    /// ONNX tensors that were not lowered because something refused.
+    abandoned: HashSet<String>,
+    /// ONNX tensors that lead to an output and whose values are not known already.
+    needed: HashSet<&'a str>,
+}
+
+impl<'a> Lowering<'a> {
+    /// Starts with the graph inputs.
+    pub fn new(imported: &'a Imported) -> Self {
+        let mut needed: HashSet<&str> = imported.outputs.iter().map(|o| &*o.name).collect();
+        for node in imported.nodes.iter().rev() {
+            let wanted = node.outputs.iter().any(|o| needed.contains(&**o) && imported.value(o).is_none());
+            if wanted {
+                needed.extend(node.inputs.iter().map(|i| &**i));
+            }
+        }
+        let graph = Graph { name: imported.name.clone(), ..Graph::default() };
+        let mut lowering = Lowering { imported, graph, tensors: HashMap::new(), abandoned: HashSet::new(), needed };
+        for input in &imported.inputs {
+            let element_type = input.element_type.unwrap_or(ElementType::F32);
+            let id = lowering.tensor(&input.name, input.shape.clone(), Some(identity(&input.name, input.shape.len())));
+            lowering.graph.tensor_mut(id).element_type = element_type;
+            lowering.tensors.insert(input.name.clone(), id);
+            lowering.graph.inputs.push(port(input, id));
+        }
+        lowering
+    }
+
+    /// Whether some output depends on a result of the node that is not a known constant.
+    pub fn is_needed(&self, node: &OnnxNode) -> bool {
+        node.outputs.iter().any(|o| self.needed.contains(&**o) && self.imported.value(o).is_none())
+    }
+
+    /// Gives up on the results of a node.
+    pub fn abandon(&mut self, node: &OnnxNode) {
+        self.abandoned.extend(node.outputs.iter().filter(|o| !o.is_empty()).cloned());
+    }
+
+    /// Whether this tensor depends on something refused so that nothing is known of it.
+    pub fn is_abandoned(&self, tensor: &str) -> bool {
+        self.abandoned.contains(tensor) && !self.imported.facts.contains_key(tensor)
+    }
+
+    /// Adds the graph outputs.
+    pub fn finish(mut self) -> Result<Graph, (Graph, Unsupported)> {
+        for output in &self.imported.outputs {
+            match self.operand(&output.name) {
+                Ok(id) => {
+                    let port = port(output, id);
+                    self.graph.outputs.push(port);
+                }
+                Err(Refusal { reason, suggestion }) => {
+                    let (node, operator) = (output.name.clone(), "graph output".into());
+                    return Err((self.graph, Unsupported { node, operator, opset: self.imported.opset, reason, suggestion }));
+                }
+            }
+        }
+        self.graph.compact();
+        Ok(self.graph)
+    }
+
+    /// The tensor that holds an ONNX tensor; a known value becomes a constant.
+    pub fn operand(&mut self, name: &str) -> Result<TensorId, Refusal> {
+        if let Some(&id) = self.tensors.get(name) {
+            return Ok(id);
+        }
+        let fact = self.fact(name)?.clone();
+        let id = match fact.value {
+            Some(value) => {
+                let constant = match value.data {
+                    ArrayData::F32(v) => Constant::F32(v),
+                    ArrayData::I8(v) => Constant::I8(v),
+                    ArrayData::I32(v) => Constant::I32(v),
+                    ArrayData::I64(v) => Constant::I64(v),
+                    other => return Err(element_type_refusal(name, other.type_name())),
+                };
+                self.graph.add_constant(name, fact.shape, constant)
+            }
+            // The result of a refused node: a stand-in, so that the nodes behind it are judged too.
+            None if self.abandoned.contains(name) => self.tensor(name, fact.shape, None),
+            None => return Err(Refusal::new(format!("tensor '{name}' is not computed before it is read"), "export the model again")),
+        };
+        self.tensors.insert(name.to_string(), id);
+        Ok(id)
+    }
+
+    /// The tensor that holds a node's input `i`, which must be float32.
+    pub fn input(&mut self, node: &OnnxNode, i: usize) -> Result<TensorId, Refusal> {
+        let name = self.input_name(node, i).ok_or_else(|| missing_input(i))?;
+        let fact = self.fact(&name)?;
+        if fact.element_type != Some(ElementType::F32) {
+            return Err(element_type_refusal(&name, fact.element_type.map_or("of another kind", ElementType::name)));
+        }
+        self.operand(&name)
+    }
+
+    /// Name of input `i` if it is there.
+    pub fn input_name(&self, node: &OnnxNode, i: usize) -> Option<String> {
+        node.inputs.get(i).filter(|n| !n.is_empty()).cloned()
+    }
+
+    /// Known elements of input `i`: `Ok(None)` if the input is absent.
+    ///
+    /// # Errors
+    /// When the input depends on a graph input.
+    pub fn constant_input(&self, node: &OnnxNode, i: usize) -> Result<Option<&'a Array>, Refusal> {
+        let Some(name) = self.input_name(node, i) else { return Ok(None) };
+        match self.imported.value(&name) {
+            Some(value) => Ok(Some(value)),
+            None => Err(Refusal::new(
+                format!("its input '{name}' is computed at run time, it must be a constant"),
+                "export the model with fixed weights and shapes",
+            )),
+        }
+    }
+
+    /// Known float32 elements of input `i` and their shape.
+    pub fn constant_f32(&self, node: &OnnxNode, i: usize) -> Result<Option<(&'a [usize], &'a [f32])>, Refusal> {
+        let Some(array) = self.constant_input(node, i)? else { return Ok(None) };
+        match array.as_f32() {
+            Some(v) => Ok(Some((&array.shape, v))),
+            None => Err(element_type_refusal(&node.inputs[i], array.data.type_name())),
+        }
+    }
+
+    /// Whether the elements of input `i` are known.
+    pub fn is_constant(&self, node: &OnnxNode, i: usize) -> bool {
+        self.input_name(node, i).is_some_and(|n| self.imported.value(&n).is_some())
+    }
+
+    /// Shape of an ONNX tensor.
+    pub fn shape(&self, name: &str) -> Result<Vec<usize>, Refusal> {
+        Ok(self.fact(name)?.shape.clone())
+    }
+
+    /// Name and shape of the node's only result that somebody wants: the first.
+    pub fn result(&self, node: &OnnxNode) -> Result<(String, Vec<usize>), Refusal> {
+        if let Some(second) = node.outputs.iter().skip(1).find(|o| !o.is_empty() && self.needed.contains(&***o)) {
+            return Err(Refusal::new(format!("its second result '{second}' is used"), "use its first result only"));
+        }
+        let name = node.outputs.first().cloned().unwrap_or_default();
+        let shape = self.shape(&name)?;
+        Ok((name, shape))
+    }
+
+    fn fact(&self, name: &str) -> Result<&'a Fact, Refusal> {
+        let why = || self.imported.shape_problem.as_deref().unwrap_or("shape inference does not get there");
+        self.imported.facts.get(name).ok_or_else(|| {
+            Refusal::new(format!("the shape of tensor '{name}' is not known: {}", why()), "fix the model's dimensions with --dim NAME=N")
+        })
+    }
+
+    /// Adds a float32 tensor.
+    pub fn tensor(&mut self, name: &str, shape: Vec<usize>, origin: Option<Origin>) -> TensorId {
+        let name = name.to_string();
+        self.graph.add_tensor(Tensor { name, shape, element_type: ElementType::F32, constant: None, quantization: None, origin })
+    }
+
+    /// Adds a float32 constant.
+    pub fn constant(&mut self, name: &str, shape: Vec<usize>, values: Vec<f32>) -> TensorId {
+        self.graph.add_constant(name, shape, Constant::F32(values))
+    }
+
+    /// Shape of a tensor of the graph.
+    pub fn shape_of(&self, id: TensorId) -> &[usize] {
+        &self.graph.tensor(id).shape
+    }
+
+    /// Adds a node with one result.
+    pub fn push(&mut self, name: String, onnx: &str, operator: Operator, inputs: Vec<TensorId>, output: TensorId) {
+        self.graph.nodes.push(Node { name, onnx: onnx.to_string(), operator, inputs, outputs: vec![output] });
+    }
+
+    /// Adds the node that computes the ONNX node's first result in the file's own layout.
+    pub fn push_result(&mut self, node: &OnnxNode, operator: Operator, inputs: Vec<TensorId>) -> Result<(), Refusal> {
+        let (name, shape) = self.result(node)?;
+        let output = self.tensor(&name, shape.clone(), Some(identity(&name, shape.len())));
+        self.push(node.name.clone(), &node.operator, operator, inputs, output);
+        self.tensors.insert(name, output);
+        Ok(())
+    }
+
+    /// Adds an auxiliary node in front of or behind the main one.
+    pub fn push_step(&mut self, node: &OnnxNode, step: &str, operator: Operator, inputs: Vec<TensorId>, shape: Vec<usize>) -> TensorId {
+        let name = format!("{}/{step}", node.name);
+        let output = self.tensor(&name, shape, None);
+        self.push(name, &node.operator, operator, inputs, output);
+        output
+    }
+
+    /// Says that an ONNX tensor is held by this tensor.
+    pub fn alias(&mut self, name: &str, id: TensorId) {
+        self.tensors.insert(name.to_string(), id);
+    }
+
+    /// A feature map `[N, C, L]` or `[N, C, H, W]` as NHWC.
+    pub fn to_nhwc(&mut self, node: &OnnxNode, x: TensorId) -> Result<TensorId, Refusal> {
+        let shape = self.shape_of(x).to_vec();
+        let permutation = feature_map_permutation(shape.len())?;
+        let moved: Vec<usize> = permutation.iter().map(|&axis| shape[axis]).collect();
+        let x = self.push_step(node, "to_nhwc", Operator::Transpose { permutation }, vec![x], moved.clone());
+        if let [n, l, c] = moved[..] {
+            return Ok(self.push_step(node, "to_4d", Operator::Reshape, vec![x], vec![n, 1, l, c]));
+        }
+        Ok(x)
+    }
+
+    /// Adds the node that computes the ONNX node's first result in NHWC, and its way back.
+    pub fn push_nhwc(&mut self, node: &OnnxNode, operator: Operator, inputs: Vec<TensorId>) -> Result<(), Refusal> {
+        let (name, shape) = self.result(node)?;
+        let permutation = feature_map_permutation(shape.len())?;
+        let moved: Vec<usize> = permutation.iter().map(|&axis| shape[axis]).collect();
+        let nhwc = if let [n, l, c] = moved[..] { vec![n, 1, l, c] } else { moved.clone() };
+        let origin = Origin { name: name.clone(), permutation };
+        let y = self.tensor(&format!("{name}_nhwc"), nhwc, Some(origin));
+        self.push(node.name.clone(), &node.operator, operator, inputs, y);
+        let back = if shape.len() == 3 { vec![0, 2, 1] } else { vec![0, 3, 1, 2] };
+        let y = if shape.len() == 3 { self.push_step(node, "to_3d", Operator::Reshape, vec![y], moved) } else { y };
+        let output = self.tensor(&name, shape.clone(), Some(identity(&name, shape.len())));
+        self.push(format!("{}/to_nchw", node.name), &node.operator, Operator::Transpose { permutation: back }, vec![y], output);
+        self.tensors.insert(name, output);
+        Ok(())
+    }
+
+    /// Refuses attributes that lowering does not look at, and inputs without a known shape.
+    pub fn check_known(&self, node: &OnnxNode, attributes: &[&str]) -> Result<(), Refusal> {
+        match node.attributes.iter().find(|(name, _)| !attributes.contains(&&**name)) {
+            Some((name, _)) => Err(Refusal::new(format!("attribute '{name}' is not known"), "export the model without it")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An integer attribute.
+pub fn int(node: &OnnxNode, name: &str, default: i64) -> Result<i64, Refusal> {
+    match node.attribute(name) {
+        None => Ok(default),
+        Some(Attribute::Int(i)) => Ok(*i),
+        Some(_) => Err(wrong_type(name, "an integer")),
+    }
+}
+
+/// A real attribute.
+pub fn float(node: &OnnxNode, name: &str, default: f32) -> Result<f32, Refusal> {
+    match node.attribute(name) {
+        None => Ok(default),
+        Some(Attribute::Float(x)) => Ok(*x),
+        Some(_) => Err(wrong_type(name, "a float")),
+    }
+}
+
+/// A list of integers; `None` if the attribute is absent.
+pub fn ints(node: &OnnxNode, name: &str) -> Result<Option<Vec<i64>>, Refusal> {
+    match node.attribute(name) {
+        None => Ok(None),
+        Some(Attribute::Ints(v)) => Ok(Some(v.clone())),
+        Some(_) => Err(wrong_type(name, "a list of integers")),
+    }
+}
+
+/// A text attribute.
+pub fn text<'n>(node: &'n OnnxNode, name: &str, default: &'n str) -> Result<&'n str, Refusal> {
+    match node.attribute(name) {
+        None => Ok(default),
+        Some(Attribute::String(s)) => Ok(s),
+        Some(_) => Err(wrong_type(name, "a string")),
+    }
+}
+
+/// An axis of a tensor of this rank, counted from the front.
+pub fn axis(axis: i64, rank: usize) -> Result<usize, Refusal> {
+    let from_front = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(from_front)
+        .ok()
+        .filter(|&a| a < rank)
+        .ok_or_else(|| Refusal::new(format!("axis {axis} is out of range for rank {rank}"), "check the file with onnx.checker"))
+}
+
+/// An ONNX tensor in its own layout.
+pub fn identity(name: &str, rank: usize) -> Origin {
+    Origin { name: name.to_string(), permutation: (0..rank).collect() }
+}
+
+/// A refusal because of an element type.
+pub fn element_type_refusal(tensor: &str, found: &str) -> Refusal {
+    Refusal::new(format!("tensor '{tensor}' has element type {found}, only float32 is computed"), "export the model in float32")
+}
+
+fn missing_input(i: usize) -> Refusal {
+    Refusal::new(format!("its input {i} is missing"), "check the file with onnx.checker")
+}
+
+fn wrong_type(name: &str, expected: &str) -> Refusal {
+    Refusal::new(format!("attribute '{name}' is not {expected}"), "check the file with onnx.checker")
+}
+
+fn feature_map_permutation(rank: usize) -> Result<Vec<usize>, Refusal> {
+    match rank {
+        3 => Ok(vec![0, 2, 1]),
+        4 => Ok(vec![0, 2, 3, 1]),
+        _ => Err(Refusal::new(format!("its feature map has rank {rank}"), "one- and two-dimensional feature maps (rank 3 and 4) are supported")),
+    }
+}
+
+fn port(interface: &Interface, tensor: TensorId) -> Port {
+    Port {
+        name: interface.name.clone(),
+        shape: interface.shape.clone(),
+        batched: interface.batched,
+        element_type: interface.element_type.unwrap_or(ElementType::F32),
+        tensor,
+        permutation: (0..interface.shape.len()).collect(),
+    }
+}

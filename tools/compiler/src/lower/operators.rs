@@ -1,0 +1,147 @@
+//! The one list of supported ONNX operators.
+
+use super::context::Lowering;
+use super::{Refusal, activation, batch_normalization, binary, concat, conv, matmul, pad, pool, reshape, softmax, transpose};
+use crate::import::{Imported, OnnxNode};
+
+/// How an ONNX operator is lowered.
+pub struct OnnxOperator {
+    /// Name in the standard domain.
+    pub name: &'static str,
+    /// Operator set versions in which its meaning changed, all of them supported.
+    pub since: &'static [i64],
+    /// What is not supported about it; empty when everything is.
+    pub note: &'static str,
+    /// Attributes that lowering understands; any other is refused.
+    pub(super) attributes: &'static [&'static str],
+    pub(super) lower: fn(&mut Lowering, &OnnxNode) -> Result<(), Refusal>,
+}
+
+/// Supported operators, by name. Besides them, every standard operator whose results do not depend
+/// on the model's inputs (shape arithmetic) is folded into constants.
+pub const OPERATORS: &[OnnxOperator] = &[
+    operator("Add", &[7, 13, 14], "", &[], binary::add),
+    operator("AveragePool", &[7, 10, 11, 19, 22], POOL_NOTE, POOL_ATTRIBUTES, pool::average_pool),
+    operator("BatchNormalization", &[7, 9, 14, 15], "inference only", BATCH_NORMALIZATION_ATTRIBUTES, batch_normalization::lower),
+    operator("Cast", &[6, 9, 13, 19, 21, 23, 24, 25], "to the same type", &["to", "saturate", "round_mode"], reshape::cast),
+    operator("Clip", &[6, 11, 12, 13], "constant limits", &["min", "max"], activation::clip),
+    operator("Concat", &[4, 11, 13], "", &["axis"], concat::lower),
+    operator("Constant", &[1, 9, 11, 12, 13, 19, 21, 23, 24, 25], "numbers", &["value", "value_float", "value_floats", "value_int", "value_ints"], reshape::constant),
+    operator("Conv", &[1, 11, 22], "1-D and 2-D, constant weights", CONV_ATTRIBUTES, conv::lower),
+    operator("Div", &[7, 13, 14], "by a constant", &[], binary::div),
+    operator("Dropout", &[7, 10, 12, 13, 22], "inference only", &["ratio", "seed"], reshape::dropout),
+    operator("Flatten", &[1, 9, 11, 13, 21, 23, 24, 25], "", &["axis"], reshape::lower),
+    operator("Gemm", &[7, 9, 11, 13], "", &["alpha", "beta", "transA", "transB"], matmul::gemm),
+    operator("GlobalAveragePool", &[1, 22], "1-D and 2-D", &[], pool::global_average_pool),
+    operator("GlobalMaxPool", &[1, 22], "1-D and 2-D", &[], pool::global_max_pool),
+    operator("Identity", &[1, 13, 14, 16, 19, 21, 23, 24, 25], "", &[], reshape::identity),
+    operator("MatMul", &[1, 9, 13], "", &[], matmul::matmul),
+    operator("MaxPool", &[1, 8, 10, 11, 12, 22], POOL_NOTE, MAX_POOL_ATTRIBUTES, pool::max_pool),
+    operator("Mul", &[7, 13, 14], "", &[], binary::mul),
+    operator("Neg", &[6, 13], "", &[], binary::neg),
+    operator("Pad", &[2, 11, 13, 18, 19, 21, 23, 24, 25], "constant mode, constant pads of zero or more", &["mode", "pads", "value"], pad::lower),
+    operator("ReduceMean", &[1, 11, 13, 18], "over height and width", &["axes", "keepdims", "noop_with_empty_axes"], pool::reduce_mean),
+    operator("Relu", &[6, 13, 14], "", &[], activation::relu),
+    operator("Reshape", &[5, 13, 14, 19, 21, 23, 24, 25], "constant shape", &["allowzero"], reshape::lower),
+    operator("Sigmoid", &[6, 13], "", &[], activation::sigmoid),
+    operator("Softmax", &[1, 11, 13], "", &["axis"], softmax::lower),
+    operator("Squeeze", &[1, 11, 13, 21, 23, 24, 25], "", &["axes"], reshape::lower),
+    operator("Sub", &[7, 13, 14], "", &[], binary::sub),
+    operator("Tanh", &[6, 13], "", &[], activation::tanh),
+    operator("Transpose", &[1, 13, 21, 23, 24, 25], "", &["perm"], transpose::lower),
+    operator("Unsqueeze", &[1, 11, 13, 21, 23, 24, 25], "", &["axes"], reshape::lower),
+];
+
+const fn operator(
+    name: &'static str,
+    since: &'static [i64],
+    note: &'static str,
+    attributes: &'static [&'static str],
+    lower: fn(&mut Lowering, &OnnxNode) -> Result<(), Refusal>,
+) -> OnnxOperator {
+    OnnxOperator { name, since, note, attributes, lower }
+}
+
+/// How to lower a node, or why not.
+pub(super) fn find(imported: &Imported, node: &OnnxNode) -> Result<&'static OnnxOperator, Refusal> {
+    if !node.domain.is_empty() {
+        return Err(Refusal::new(
+            format!("operators of domain '{}' are not supported", node.domain),
+            "export the model with standard operators (domain ai.onnx)",
+        ));
+    }
+    if let Some(operator) = OPERATORS.iter().find(|o| o.name == node.operator) {
+        return match operator.since.first() {
+            Some(&oldest) if imported.opset < oldest => Err(Refusal::new(
+                format!("operator set {} is older than {oldest}", imported.opset),
+                "export the model with opset_version=17",
+            )),
+            _ => Ok(operator),
+        };
+    }
+    let known = INSTEAD.iter().find(|(names, _)| names.contains(&&*node.operator));
+    let suggestion = known.map(|(_, words)| words.to_string()).or_else(|| nearest(&node.operator));
+    let suggestion = suggestion.unwrap_or_else(|| "`tinfer operators` lists what is supported".into());
+    let reason = if node.operator.contains("Quant") || node.operator.starts_with("QLinear") {
+        "graphs that are quantized already are not imported"
+    } else {
+        "there is no such operator in the image"
+    };
+    Err(Refusal::new(reason, suggestion))
+}
+
+/// The supported operator with the nearest name, when it is near enough for a typing error.
+fn nearest(name: &str) -> Option<String> {
+    let distance = |a: &str, b: &str| {
+        let b: Vec<char> = b.to_lowercase().chars().collect();
+        let mut row: Vec<usize> = (0..=b.len()).collect();
+        for (i, x) in a.to_lowercase().chars().enumerate() {
+            let mut diagonal = row[0];
+            row[0] = i + 1;
+            for (j, y) in b.iter().enumerate() {
+                let substituted = diagonal + usize::from(x != *y);
+                diagonal = row[j + 1];
+                row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+            }
+        }
+        row[b.len()]
+    };
+    let best = OPERATORS.iter().map(|o| (distance(name, o.name), o.name)).min()?;
+    (best.0 <= 2).then(|| format!("did the exporter mean {}?", best.1))
+}
+
+const POOL_NOTE: &str = "1-D and 2-D, first result only";
+const POOL_ATTRIBUTES: &[&str] = &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"];
+const MAX_POOL_ATTRIBUTES: &[&str] = &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
+const CONV_ATTRIBUTES: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
+const BATCH_NORMALIZATION_ATTRIBUTES: &[&str] = &["epsilon", "momentum", "spatial", "training_mode"];
+
+/// Nearest supported forms of what models often have.
+const INSTEAD: &[(&[&str], &str)] = &[
+    (&["LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "HardSwish", "HardSigmoid", "Gelu", "Mish", "Swish", "Softplus"], "train with Relu, Clip, Sigmoid or Tanh instead"),
+    (&["LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization", "LRN", "RMSNormalization"], "train with BatchNormalization instead"),
+    (&["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"], "convert the float model: tinfer quantizes it itself (--calibration)"),
+    (&["ConvTranspose"], "Conv is the nearest supported form"),
+    (&["ReduceMax", "ReduceSum", "LpPool", "GlobalLpPool"], "MaxPool, AveragePool, GlobalAveragePool and GlobalMaxPool are the nearest supported forms"),
+    (&["ArgMax", "ArgMin", "TopK", "Hardmax"], "end the model at the scores and choose in the program"),
+    (&["LogSoftmax", "Exp", "Log"], "end the model at the scores or at Softmax"),
+    (&["LSTM", "GRU", "RNN"], "one-dimensional Conv is the nearest supported form"),
+    (&["If", "Loop", "Scan"], "export the model without control flow"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_and_complete() {
+        for pair in OPERATORS.windows(2) {
+            assert!(pair[0].name < pair[1].name, "{} before {}", pair[0].name, pair[1].name);
+        }
+        for operator in OPERATORS {
+            assert!(operator.since.is_sorted() && !operator.since.is_empty(), "{}", operator.name);
+        }
+        assert_eq!(nearest("Relu6").as_deref(), Some("did the exporter mean Relu?"));
+        assert_eq!(nearest("NoSuchOperator"), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! Operators that keep every element in its place: Reshape, Flatten, Squeeze, Unsqueeze, and those
+//! that do nothing in inference.
+
+use super::Refusal;
+use super::context::Lowering;
+use crate::array::ArrayData;
+use crate::graph::Operator;
+use crate::import::OnnxNode;
+
+/// Reshape, Flatten, Squeeze, Unsqueeze: shape inference has found the output's shape.
+pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    let x = lowering.input(node, 0)?;
+    let (name, shape) = lowering.result(node)?;
+    if lowering.shape_of(x) == shape {
+        lowering.alias(&name, x);
+        return Ok(());
+    }
+    if lowering.shape_of(x).iter().product::<usize>() != shape.iter().product::<usize>() {
+        let reason = format!("its input has shape {:?}, its output {shape:?}", lowering.shape_of(x));
+        return Err(Refusal::new(reason, "check the file with onnx.checker"));
+    }
+    lowering.push_result(node, Operator::Reshape, vec![x])
+}
+
+/// Identity.
+pub fn identity(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    let x = lowering.input(node, 0)?;
+    let (name, _) = lowering.result(node)?;
+    lowering.alias(&name, x);
+    Ok(())
+}
+
+/// Dropout passes its input on in inference; `ratio` and `seed` concern training only.
+pub fn dropout(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    match lowering.constant_input(node, 2)?.map(|a| &a.data) {
+        None => identity(lowering, node),
+        Some(ArrayData::Bool(b)) if b.iter().all(|&b| b == 0) => identity(lowering, node),
+        Some(_) => Err(Refusal::new("it is in training mode", "export the model for inference (model.eval())")),
+    }
+}
+
+/// Cast to the type that the tensor has already.
+pub fn cast(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    let x = lowering.input(node, 0)?;
+    let (name, _) = lowering.result(node)?;
+    let to = lowering.imported.facts.get(&name).and_then(|f| f.element_type);
+    if to != Some(tinfer::tensor::ElementType::F32) {
+        let to = to.map_or("another type", |t| t.name());
+        return Err(Refusal::new(format!("it converts float32 to {to}"), "keep the model in float32"));
+    }
+    lowering.alias(&name, x);
+    Ok(())
+}
+
+/// A Constant whose value shape inference could not read.
+pub fn constant(_: &mut Lowering, _: &OnnxNode) -> Result<(), Refusal> {
+    Err(Refusal::new("its value is not an array of numbers", "export the model with numeric constants"))
+}
