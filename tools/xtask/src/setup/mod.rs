@@ -75,7 +75,7 @@ pub fn prepare(project: &Project, options: &Options, purposes: &[Purpose]) -> Re
         };
         n_missing += usize::from(word == "missing");
         if word != "found" || !options.silent_when_found {
-            println!("{word:<10}{:<22}{what}", tool.name);
+            println!("{word:<10}{:<36}{what}", tool.name);
         }
     }
     Ok(n_missing)
