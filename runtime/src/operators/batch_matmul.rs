@@ -13,7 +13,7 @@ use crate::image::bytes::{RecordWriter, i32_at, u8_at};
 use crate::kernels::geometry::{MatMul, MatrixLayout};
 use crate::kernels::parameters::{OutputF32, OutputI8};
 use crate::kernels::portable::{BatchMatMulI8, batch_matmul_f32, batch_matmul_i8};
-use crate::session::StepContext;
+use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// int8.

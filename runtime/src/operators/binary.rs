@@ -15,7 +15,7 @@ use crate::image::bytes::{RecordWriter, i32_at, u8_at};
 use crate::kernels::geometry::StridedLoops;
 use crate::kernels::parameters::OutputI8;
 use crate::kernels::portable::{AddI8, BinaryF32, MulI8, add_i8, binary_f32, mul_i8};
-use crate::session::StepContext;
+use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// Sum or difference in int8.
@@ -93,8 +93,7 @@ fn checked(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64
 }
 
 fn add(parameters: &[u8], a: &TensorView, b: &TensorView, output: OutputI8) -> Option<AddI8> {
-    let multiplier =
-        PairMultiplier::from_parts(i32_at(parameters, 0)?, i32_at(parameters, 4)?, u8_at(parameters, 8)?)?;
+    let multiplier = PairMultiplier::from_parts(i32_at(parameters, 0)?, i32_at(parameters, 4)?, u8_at(parameters, 8)?)?;
     let (a_zero_point, b_zero_point) = (a.quantization.zero_point, b.quantization.zero_point);
     let valid = [a_zero_point, b_zero_point].iter().all(|z| (-128..=127).contains(z));
     valid.then_some(AddI8 { a_zero_point, b_zero_point, multiplier, output })

@@ -13,7 +13,7 @@ use crate::image::TensorView;
 use crate::image::bytes::{RecordWriter, u32_at};
 use crate::kernels::geometry::Conv2d;
 use crate::kernels::portable::{conv_2d_f32, conv_2d_i8};
-use crate::session::StepContext;
+use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// int8 with per-channel weights.

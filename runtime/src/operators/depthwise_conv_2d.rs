@@ -13,7 +13,7 @@ use super::{InPlace, Operator, StepOperands};
 use crate::image::bytes::RecordWriter;
 use crate::kernels::geometry::Window2d;
 use crate::kernels::portable::{depthwise_conv_2d_f32, depthwise_conv_2d_i8};
-use crate::session::StepContext;
+use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// int8 with per-channel weights.

@@ -11,7 +11,7 @@ use super::{InPlace, Operator, StepOperands};
 use crate::image::bytes::RecordWriter;
 use crate::kernels::geometry::MAX_ELEMENTS;
 use crate::kernels::portable::{fully_connected_f32, fully_connected_i8};
-use crate::session::StepContext;
+use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// int8 with per-channel weights.

@@ -3,7 +3,7 @@
 use super::StepOperands;
 use crate::image::bytes::{RecordWriter, f32_at, u8_at};
 use crate::kernels::parameters::{ChannelsI8, OutputF32, OutputI8};
-use crate::session::StepContext;
+use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// Clamp of an int8 result: `min i8, max i8`.

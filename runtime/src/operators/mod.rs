@@ -5,6 +5,7 @@
 
 pub mod batch_matmul;
 pub mod binary;
+mod context;
 pub mod conv_2d;
 pub mod depthwise_conv_2d;
 pub mod fully_connected;
@@ -15,9 +16,11 @@ pub mod softmax;
 pub mod unary;
 pub mod window;
 
+pub use context::StepContext;
+pub(crate) use context::arena_range;
+
 use crate::error::BindError;
 use crate::image::{Image, Placement, StepView, TensorView};
-use crate::session::StepContext;
 use crate::tensor::ElementType;
 use bytemuck::Pod;
 

@@ -12,7 +12,7 @@ use crate::image::TensorView;
 use crate::image::bytes::{RecordWriter, array, u8_at, u32_at};
 use crate::kernels::geometry::{StridedLoops, row_major_strides};
 use crate::kernels::portable::{fill, strided_copy};
-use crate::session::StepContext;
+use crate::operators::StepContext;
 use crate::tensor::{ElementType, MAX_RANK};
 use bytemuck::Pod;
 

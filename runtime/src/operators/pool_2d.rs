@@ -18,7 +18,7 @@ use crate::kernels::parameters::OutputI8;
 use crate::kernels::portable::{
     AveragePoolI8, Divisor, average_pool_2d_f32, average_pool_2d_i8, max_pool_2d_f32, max_pool_2d_i8,
 };
-use crate::session::StepContext;
+use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// Maximum in int8; input and output have the same quantization.
@@ -26,8 +26,13 @@ pub static MAX_POOL_2D_I8: Operator =
     Operator { code: 0x0082, name: "max_pool_2d_i8", in_place: InPlace::Never, check: check_max_i8, run: run_max_i8 };
 
 /// Maximum in float32.
-pub static MAX_POOL_2D_F32: Operator =
-    Operator { code: 0x0081, name: "max_pool_2d_f32", in_place: InPlace::Never, check: check_max_f32, run: run_max_f32 };
+pub static MAX_POOL_2D_F32: Operator = Operator {
+    code: 0x0081,
+    name: "max_pool_2d_f32",
+    in_place: InPlace::Never,
+    check: check_max_f32,
+    run: run_max_f32,
+};
 
 /// Average in int8.
 pub static AVERAGE_POOL_2D_I8: Operator = Operator {

@@ -7,7 +7,7 @@
 
 use super::{InPlace, Operator, StepOperands};
 use crate::kernels::portable::{softmax_f32, softmax_i8, softmax_table_bits};
-use crate::session::StepContext;
+use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// int8.

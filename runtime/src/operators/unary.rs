@@ -9,7 +9,7 @@ use super::limits::LimitsF32;
 use super::{InPlace, Operator, StepOperands};
 use crate::image::bytes::{RecordWriter, u8_at};
 use crate::kernels::portable::{UnaryF32, table_lookup_i8, unary_f32};
-use crate::session::StepContext;
+use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// Any int8 function of one int8 element.

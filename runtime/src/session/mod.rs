@@ -1,18 +1,16 @@
 //! A model bound to an arena: fill inputs, run, read outputs.
 
 mod arena;
-mod context;
 mod observer;
 
 pub use arena::Arena;
-pub use context::StepContext;
 pub use observer::{NoObserver, Observer, StepDone, digest};
 
 use crate::error::{BindError, RunError};
 use crate::image::plan::Steps;
-use crate::image::{ALIGNMENT, Image, Placement, PortView, TensorView};
+use crate::image::{ALIGNMENT, Image, PortView, TensorView};
 use crate::log;
-use crate::operators::{self, Operator};
+use crate::operators::{self, Operator, StepContext, arena_range};
 
 /// What [`Session::step`] reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +52,7 @@ impl<'a, 'i> Session<'a, 'i> {
     ///
     /// # Errors
     /// The first rule that does not hold.
-    pub fn bind(
-        image: &'a Image<'i>,
-        arena: &'a mut [u8],
-        operators: &'a [&'a Operator],
-    ) -> Result<Self, BindError> {
+    pub fn bind(image: &'a Image<'i>, arena: &'a mut [u8], operators: &'a [&'a Operator]) -> Result<Self, BindError> {
         let have_bytes = arena.len();
         let too_small = BindError::ArenaTooSmall {
             need_bytes: image.header().arena_bytes,
@@ -145,7 +139,13 @@ impl<'a, 'i> Session<'a, 'i> {
         observer.step_start(step.index);
         let mut context = StepContext::new(self.image, &step, self.arena);
         (operator.run)(&mut context).ok_or(inconsistent)?;
-        observer.step_done(&StepDone { index: step.index, operator, image: self.image, step: &step, arena: self.arena });
+        observer.step_done(&StepDone {
+            index: step.index,
+            operator,
+            image: self.image,
+            step: &step,
+            arena: self.arena,
+        });
         Ok(Progress::Running)
     }
 
@@ -154,11 +154,7 @@ impl<'a, 'i> Session<'a, 'i> {
         self.image
     }
 
-    fn port_tensor(
-        &self,
-        mut ports: impl Iterator<Item = PortView<'i>>,
-        index: usize,
-    ) -> Result<TensorView, RunError> {
+    fn port_tensor(&self, mut ports: impl Iterator<Item = PortView<'i>>, index: usize) -> Result<TensorView, RunError> {
         let mut n_ports = 0;
         for port in ports.by_ref() {
             if n_ports == index as u32 {
@@ -167,16 +163,5 @@ impl<'a, 'i> Session<'a, 'i> {
             n_ports = n_ports.saturating_add(1);
         }
         Err(RunError::NoSuchPort { index: index as u32, n_ports })
-    }
-}
-
-/// Bytes of an arena tensor.
-pub(crate) fn arena_range(tensor: &TensorView) -> Option<core::ops::Range<usize>> {
-    match tensor.placement {
-        Placement::Arena(offset) => {
-            let start = offset as usize;
-            Some(start..start.checked_add(tensor.n_bytes())?)
-        }
-        Placement::Weights(_) => None,
     }
 }

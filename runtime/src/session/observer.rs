@@ -1,8 +1,8 @@
 //! Looking at a run from outside: time, tensors and digests per step.
 
-use super::arena_range;
 use crate::image::{Image, StepView, TensorView};
 use crate::operators::Operator;
+use crate::operators::arena_range;
 
 /// Called around every step of a run.
 pub trait Observer {

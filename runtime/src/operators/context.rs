@@ -1,7 +1,6 @@
 //! Typed views of a step's operands while it runs.
 
-use super::arena_range;
-use crate::image::{Image, StepView, TensorView};
+use crate::image::{Image, Placement, StepView, TensorView};
 use crate::kernels::Operand;
 use crate::operators::constant;
 use bytemuck::Pod;
@@ -148,6 +147,17 @@ impl<'a, 'i> StepContext<'a, 'i> {
         }
         let start = self.step.scratch_offset as usize;
         start..start.saturating_add(self.step.scratch_bytes as usize)
+    }
+}
+
+/// Bytes of an arena tensor.
+pub(crate) fn arena_range(tensor: &TensorView) -> Option<Range<usize>> {
+    match tensor.placement {
+        Placement::Arena(offset) => {
+            let start = offset as usize;
+            Some(start..start.checked_add(tensor.n_bytes())?)
+        }
+        Placement::Weights(_) => None,
     }
 }
 
