@@ -117,8 +117,7 @@ impl Axis {
         let (first, end) = if self.dilation == 1 {
             (start.wrapping_neg().max(0), self.input.wrapping_sub(start))
         } else {
-            // Ceilings, as `dilation` is positive and both numerators are clamped to be.
-            let ceiling = |n: i32| (n.max(0) as u32).div_ceil(self.dilation.unsigned_abs().max(1)) as i32;
+            let ceiling = |n: i32| divide_up(n.max(0) as u32, self.dilation.unsigned_abs()) as i32;
             (ceiling(start.wrapping_neg()), ceiling(self.input.wrapping_sub(start)))
         };
         let count = end.min(self.kernel).wrapping_sub(first).max(0);
@@ -404,6 +403,11 @@ pub fn elements(dims: &[u32]) -> Option<u32> {
     (1..=MAX_ELEMENTS).contains(&n).then_some(n)
 }
 
+/// `n / d` rounded up, 0 when `d` is 0. (`u32::div_ceil` keeps a panic path at `opt-level = "s"`.)
+pub(crate) fn divide_up(n: u32, d: u32) -> u32 {
+    n.wrapping_add(d.wrapping_sub(1)).checked_div(d).unwrap_or(0)
+}
+
 /// Product of dimensions that [`elements`] has accepted.
 fn product(dims: &[u32]) -> usize {
     dims.iter().fold(1usize, |n, &d| n.wrapping_mul(d as usize))
@@ -413,9 +417,9 @@ fn product(dims: &[u32]) -> usize {
 pub fn row_major_strides(dims: [u32; MAX_RANK]) -> [u32; MAX_RANK] {
     let mut strides = [0; MAX_RANK];
     let mut stride = 1u32;
-    for (s, d) in strides.iter_mut().zip(dims).rev() {
+    for (s, d) in strides.iter_mut().rev().zip(dims.iter().rev()) {
         *s = stride;
-        stride = stride.wrapping_mul(d);
+        stride = stride.wrapping_mul(*d);
     }
     strides
 }

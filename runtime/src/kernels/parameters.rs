@@ -20,6 +20,20 @@ impl OutputI8 {
         self.zero_point.saturating_add(steps).max(i32::from(self.min)).min(i32::from(self.max)) as i8
     }
 
+    /// `clamp(zero_point + requantize(acc), min, max)`.
+    #[inline(always)]
+    pub fn requantize(&self, requantizer: Requantizer, acc: i32) -> i8 {
+        // The clamp is narrower than 32 bits, so saturating in between would change nothing.
+        self.finish_wide(requantizer.requantize_wide(acc))
+    }
+
+    /// `clamp(zero_point + steps, min, max)` for steps that need not fit 32 bits.
+    #[inline(always)]
+    pub fn finish_wide(&self, steps: i64) -> i8 {
+        let value = i64::from(self.zero_point).wrapping_add(steps);
+        value.max(i64::from(self.min)).min(i64::from(self.max)) as i8
+    }
+
     /// Whether the numbers are in range.
     pub fn is_valid(&self) -> bool {
         (-128..=127).contains(&self.zero_point) && self.min <= self.max

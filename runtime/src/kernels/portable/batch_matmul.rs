@@ -1,6 +1,7 @@
 //! Products of two activations.
 
 use super::dot::{dot_i8, outer_f32, sum_i8};
+use super::rows::{rows, rows_mut};
 use crate::fixed_point::Requantizer;
 use crate::kernels::geometry::{MatMul, MatrixLayout};
 use crate::kernels::parameters::{OutputF32, OutputI8};
@@ -35,24 +36,24 @@ pub fn batch_matmul_i8(geometry: &MatMul, q: &BatchMatMulI8, a: &[i8], b: &[i8],
                 // sum((a - za)(b - zb)) = sum(ab) - zb sum(a) - za sum(b) + k za zb, exact in wrapping arithmetic.
                 let constant = (k as i32).wrapping_mul(q.a_zero_point).wrapping_mul(q.b_zero_point);
                 let constant = constant.wrapping_sub(q.b_zero_point.wrapping_mul(sum_i8(a_row)));
-                for (target, column) in row.iter_mut().zip(b.chunks_exact(k)) {
+                for (target, column) in row.iter_mut().zip(rows(b, k)) {
                     let columns = if q.a_zero_point == 0 { 0 } else { q.a_zero_point.wrapping_mul(sum_i8(column)) };
                     let acc = dot_i8(a_row, column).wrapping_add(constant).wrapping_sub(columns);
-                    *target = q.output.finish(q.requantizer.requantize(acc));
+                    *target = q.output.requantize(q.requantizer, acc);
                 }
             }
             MatrixLayout::Kn => {
                 for (block, targets) in row.chunks_mut(BLOCK).enumerate() {
                     let mut acc = [0i32; BLOCK];
                     let first = block.wrapping_mul(BLOCK);
-                    for (&x, b_row) in a_row.iter().zip(b.chunks_exact(n)) {
+                    for (&x, b_row) in a_row.iter().zip(rows(b, n)) {
                         let x = i32::from(x).wrapping_sub(q.a_zero_point);
                         for (acc, &y) in acc.iter_mut().zip(b_row.get(first..)?) {
                             *acc = acc.wrapping_add(x.wrapping_mul(i32::from(y).wrapping_sub(q.b_zero_point)));
                         }
                     }
                     for (target, acc) in targets.iter_mut().zip(acc) {
-                        *target = q.output.finish(q.requantizer.requantize(acc));
+                        *target = q.output.requantize(q.requantizer, acc);
                     }
                 }
             }
@@ -73,7 +74,7 @@ pub fn batch_matmul_f32(geometry: &MatMul, limits: &OutputF32, a: &[f32], b: &[f
     for_each_row(geometry, a, b, output, |a_row, b, row| {
         match geometry.b_layout {
             MatrixLayout::Nk => {
-                for (target, column) in row.iter_mut().zip(b.chunks_exact(k)) {
+                for (target, column) in row.iter_mut().zip(rows(b, k)) {
                     let sum = a_row.iter().zip(column).fold(0.0, |sum, (&x, &y)| sum + x * y);
                     *target = limits.finish(sum);
                 }
@@ -114,13 +115,10 @@ fn for_each_row<T>(
     let [batch, m, k, n] = [geometry.batch, geometry.m, geometry.k, geometry.n].map(|v| v as usize);
     let [a_stride, b_stride] = [geometry.a_batch_stride, geometry.b_batch_stride].map(|v| v as usize);
     let (a_elements, b_elements, output_elements) = (m.wrapping_mul(k), k.wrapping_mul(n), m.wrapping_mul(n));
-    if k == 0 || n == 0 || output_elements == 0 {
-        return None;
-    }
-    for (i, product) in output.chunks_exact_mut(output_elements).take(batch).enumerate() {
+    for (i, product) in rows_mut(output, output_elements).take(batch).enumerate() {
         let a = a.get(i.wrapping_mul(a_stride)..)?.get(..a_elements)?;
         let b = b.get(i.wrapping_mul(b_stride)..)?.get(..b_elements)?;
-        for (a_row, target) in a.chunks_exact(k).zip(product.chunks_exact_mut(n)) {
+        for (a_row, target) in rows(a, k).zip(rows_mut(product, n)) {
             row(a_row, b, target)?;
         }
     }

@@ -1,6 +1,7 @@
 //! Two-dimensional convolution with groups, strides, dilation and any padding.
 
 use super::dot::{dot_i8, outer_f32, sum_i8};
+use super::rows::{rows, rows_mut};
 use crate::kernels::geometry::{Conv2d, Taps};
 use crate::kernels::parameters::{ChannelsI8, OutputF32};
 
@@ -32,24 +33,22 @@ pub fn conv_2d_i8(
         outputs: conv.output_channels_per_group(),
         filter: conv.filter_elements(),
     };
-    if group.inputs == 0 || group.outputs == 0 || group.filter == 0 || output_channels == 0 || output_width == 0 {
-        return None;
-    }
+    let output_pitch = output_width.wrapping_mul(output_channels);
     let row_pitch = width.wrapping_mul(depth);
     // With one group and neighbouring taps, all taps of a row are one stretch of the input and of the filter.
     let joined = conv.groups == 1 && horizontal.dilation() == 1;
     let patch_fits = group.filter <= PATCH_ELEMENTS && window.kernel_elements() > 1;
 
-    let rows = output.get_mut(..window.output_elements())?.chunks_exact_mut(output_width.wrapping_mul(output_channels));
-    for (oy, output_row) in rows.enumerate() {
+    let output_rows = rows_mut(output.get_mut(..window.output_elements())?, output_pitch);
+    for (oy, output_row) in output_rows.enumerate() {
         let y = vertical.taps(oy);
-        for (ox, output_pixel) in output_row.chunks_exact_mut(output_channels).enumerate() {
+        for (ox, output_pixel) in rows_mut(output_row, output_channels).enumerate() {
             let x = horizontal.taps(ox);
             let first_pixel = y.position.wrapping_mul(row_pitch).wrapping_add(x.position.wrapping_mul(depth));
-            for (g, output_group) in output_pixel.chunks_exact_mut(group.outputs).enumerate() {
+            for (g, output_group) in rows_mut(output_pixel, group.outputs).enumerate() {
                 let corner = first_pixel.wrapping_add(g.wrapping_mul(group.inputs));
                 let first_output = g.wrapping_mul(group.outputs);
-                let filters = weights.get(first_output.wrapping_mul(group.filter)..)?.chunks_exact(group.filter);
+                let filters = rows(weights.get(first_output.wrapping_mul(group.filter)..)?, group.filter);
                 let targets = output_group.iter_mut().zip(filters).zip(channels.from(first_output)?);
                 let stretches = Stretches {
                     y,
@@ -75,7 +74,7 @@ pub fn conv_2d_i8(
                     })?;
                     for ((target, filter), channel) in targets {
                         let acc = channel.bias.wrapping_add(dot_i8(patch, filter));
-                        *target = channels.output.finish(channel.requantizer.requantize(acc));
+                        *target = channels.output.requantize(channel.requantizer, acc);
                     }
                     continue;
                 }
@@ -95,7 +94,7 @@ pub fn conv_2d_i8(
                         let outside = sum_i8(filter).wrapping_sub(inside);
                         acc = acc.wrapping_add(outside.wrapping_mul(channels.input_zero_point));
                     }
-                    *target = channels.output.finish(channel.requantizer.requantize(acc));
+                    *target = channels.output.requantize(channel.requantizer, acc);
                 }
             }
         }
@@ -171,9 +170,7 @@ pub fn conv_2d_f32(
     let [_, output_width, output_channels] = window.output.map(|v| v as usize);
     let (inputs, outputs) = (conv.input_channels_per_group(), conv.output_channels_per_group());
     let [_, kernel_width] = window.kernel.map(|v| v as usize);
-    if inputs == 0 || outputs == 0 || output_channels == 0 || output_width == 0 {
-        return None;
-    }
+    let output_pitch = output_width.wrapping_mul(output_channels);
     let tap_elements = inputs.wrapping_mul(outputs);
     let group_elements = tap_elements.wrapping_mul(window.kernel_elements());
     let pixel = Pixel {
@@ -184,13 +181,13 @@ pub fn conv_2d_f32(
         weight_pitch: kernel_width.wrapping_mul(tap_elements),
         tap_elements,
     };
-    let rows = output.get_mut(..window.output_elements())?.chunks_exact_mut(output_width.wrapping_mul(output_channels));
-    for (oy, output_row) in rows.enumerate() {
+    let output_rows = rows_mut(output.get_mut(..window.output_elements())?, output_pitch);
+    for (oy, output_row) in output_rows.enumerate() {
         let y = vertical.taps(oy);
-        for (ox, output_pixel) in output_row.chunks_exact_mut(output_channels).enumerate() {
+        for (ox, output_pixel) in rows_mut(output_row, output_channels).enumerate() {
             let x = horizontal.taps(ox);
             let corner = y.position.wrapping_mul(width).wrapping_add(x.position).wrapping_mul(depth);
-            for (g, output_group) in output_pixel.chunks_exact_mut(outputs).enumerate() {
+            for (g, output_group) in rows_mut(output_pixel, outputs).enumerate() {
                 let input = input.get(corner.wrapping_add(g.wrapping_mul(inputs))..).unwrap_or(&[]);
                 let weights = weights.get(g.wrapping_mul(group_elements)..)?;
                 let bias = bias.get(g.wrapping_mul(outputs)..)?.get(..outputs)?;

@@ -1,5 +1,6 @@
 //! Depthwise convolution: every input channel has its own filters, `multiplier` of them.
 
+use super::rows::rows_mut;
 use crate::kernels::geometry::{Axis, Taps, Window2d};
 use crate::kernels::parameters::{ChannelsI8, OutputF32};
 
@@ -67,7 +68,7 @@ fn block_i8<const N: usize>(
         }
     }
     for ((target, acc), channel) in target.iter_mut().zip(acc).zip(channels.from(first)?) {
-        *target = channels.output.finish(channel.requantizer.requantize(acc.wrapping_add(channel.bias)));
+        *target = channels.output.requantize(channel.requantizer, acc.wrapping_add(channel.bias));
     }
     Some(first.wrapping_add(N))
 }
@@ -144,12 +145,9 @@ fn for_each_pixel<T>(
     let (vertical, horizontal): (Axis, Axis) = (window.vertical(), window.horizontal());
     let [_, width, channels] = window.output.map(|v| v as usize);
     let row_elements = width.wrapping_mul(channels);
-    if channels == 0 || row_elements == 0 {
-        return None;
-    }
-    for (oy, row) in output.get_mut(..window.output_elements())?.chunks_exact_mut(row_elements).enumerate() {
+    for (oy, row) in rows_mut(output.get_mut(..window.output_elements())?, row_elements).enumerate() {
         let y = vertical.taps(oy);
-        for (ox, target) in row.chunks_exact_mut(channels).enumerate() {
+        for (ox, target) in rows_mut(row, channels).enumerate() {
             pixel(y, horizontal.taps(ox), target)?;
         }
     }

@@ -75,7 +75,7 @@ pub fn mul_i8(
 ) -> Option<()> {
     binary(loops, region, a, b, output_offset, |a, b| {
         let (a, b) = (i32::from(a).wrapping_sub(q.a_zero_point), i32::from(b).wrapping_sub(q.b_zero_point));
-        q.output.finish(q.requantizer.requantize(a.wrapping_mul(b)))
+        q.output.requantize(q.requantizer, a.wrapping_mul(b))
     })
 }
 

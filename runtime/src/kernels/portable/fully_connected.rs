@@ -1,6 +1,7 @@
 //! Matrix times constant weights.
 
 use super::dot::{dot_i8, outer_f32};
+use super::rows::{rows, rows_mut};
 use crate::kernels::parameters::{ChannelsI8, OutputF32};
 
 /// Fully connected layer in int8.
@@ -21,14 +22,11 @@ pub fn fully_connected_i8(
     output: &mut [i8],
 ) -> Option<()> {
     let n_outputs = channels.bias.len();
-    if n_inputs == 0 || n_outputs == 0 {
-        return None;
-    }
-    for (x, row) in input.chunks_exact(n_inputs).zip(output.chunks_exact_mut(n_outputs)) {
-        let filters = weights.chunks_exact(n_inputs);
+    for (x, row) in rows(input, n_inputs).zip(rows_mut(output, n_outputs)) {
+        let filters = rows(weights, n_inputs);
         for ((target, filter), channel) in row.iter_mut().zip(filters).zip(channels.from(0)?) {
             let acc = channel.bias.wrapping_add(dot_i8(x, filter));
-            *target = channels.output.finish(channel.requantizer.requantize(acc));
+            *target = channels.output.requantize(channel.requantizer, acc);
         }
     }
     Some(())
@@ -53,11 +51,8 @@ pub fn fully_connected_f32(
     output: &mut [f32],
 ) -> Option<()> {
     let n_outputs = bias.len();
-    if n_inputs == 0 || n_outputs == 0 {
-        return None;
-    }
     let weights = weights.get(..n_inputs.wrapping_mul(n_outputs))?;
-    for (x, row) in input.chunks_exact(n_inputs).zip(output.chunks_exact_mut(n_outputs)) {
+    for (x, row) in rows(input, n_inputs).zip(rows_mut(output, n_outputs)) {
         let mut first = 0;
         let (wide, rest) = row.as_chunks_mut::<16>();
         for block in wide {

@@ -10,6 +10,7 @@ mod dot;
 mod elementwise;
 mod fully_connected;
 mod pool_2d;
+mod rows;
 mod softmax;
 mod strided_copy;
 

@@ -1,7 +1,8 @@
 //! Maximum and average over windows; global pooling is a window as large as the image.
 
+use super::rows::rows_mut;
 use crate::fixed_point::{Requantizer, round_shift};
-use crate::kernels::geometry::{Taps, Window2d};
+use crate::kernels::geometry::{Taps, Window2d, divide_up};
 use crate::kernels::parameters::{OutputF32, OutputI8};
 
 /// Maximum in int8, the same quantization before and after.
@@ -76,7 +77,7 @@ pub fn average_pool_2d_i8(
         let acc = sum.wrapping_sub(inside.wrapping_mul(q.input_zero_point));
         let multiplier = q.requantizer.multiplier.checked_div(counts.divisor(y, x) as i32).unwrap_or(0);
         let steps = round_shift(i64::from(acc) * i64::from(multiplier), q.requantizer.shift);
-        q.output.finish(steps.max(i64::from(i32::MIN)).min(i64::from(i32::MAX)) as i32)
+        q.output.finish_wide(steps)
     })
 }
 
@@ -133,7 +134,7 @@ impl Counts {
             // In coordinates of the padded image, which begin where the padding does.
             let size = w.input.get(axis).map_or(0, |&v| v).wrapping_add(at(w.padding)).wrapping_add(after);
             let left = size.saturating_sub((output as u32).wrapping_mul(at(w.stride)));
-            left.div_ceil(at(w.dilation).max(1)).min(at(w.kernel))
+            divide_up(left, at(w.dilation)).min(at(w.kernel))
         };
         along(0, y.output, bottom).wrapping_mul(along(1, x.output, right)).max(1)
     }
@@ -152,13 +153,10 @@ fn pool<T: Copy, A: Copy>(
     let (vertical, horizontal) = (window.vertical(), window.horizontal());
     let [_, input_width, channels] = window.input.map(|v| v as usize);
     let row_elements = (window.output[1] as usize).wrapping_mul(channels);
-    if channels == 0 || row_elements == 0 {
-        return None;
-    }
-    let pitch = [vertical.dilation().wrapping_mul(input_width).wrapping_mul(channels), horizontal.dilation() * channels];
-    for (oy, row) in output.get_mut(..window.output_elements())?.chunks_exact_mut(row_elements).enumerate() {
+    let pitch = [vertical.dilation().wrapping_mul(input_width).wrapping_mul(channels), horizontal.dilation().wrapping_mul(channels)];
+    for (oy, row) in rows_mut(output.get_mut(..window.output_elements())?, row_elements).enumerate() {
         let y = Position { output: oy, taps: vertical.taps(oy) };
-        for (ox, pixel) in row.chunks_exact_mut(channels).enumerate() {
+        for (ox, pixel) in rows_mut(row, channels).enumerate() {
             let x = Position { output: ox, taps: horizontal.taps(ox) };
             let corner = y.taps.position.wrapping_mul(input_width).wrapping_add(x.taps.position).wrapping_mul(channels);
             let mut first = corner;

@@ -1,5 +1,6 @@
 //! Softmax over the last axis.
 
+use super::rows::{rows, rows_mut};
 use crate::float_math::exp;
 
 /// Fraction bits of the table for rows of `n` elements: `min(22, 31 - ceil(log2(n)))`.
@@ -23,10 +24,7 @@ pub fn softmax_table_bits(n: u32) -> u32 {
 /// steps from the exact value (rounding alone is 0.5), measured over the whole range for scales from 1e-4 to 8 and rows
 /// up to 4096 elements.
 pub fn softmax_i8(n: usize, table: &[u32; 256], input: &[i8], output: &mut [i8]) -> Option<()> {
-    if n == 0 {
-        return None;
-    }
-    for (x, row) in input.chunks_exact(n).zip(output.chunks_exact_mut(n)) {
+    for (x, row) in rows(input, n).zip(rows_mut(output, n)) {
         let largest = x.iter().fold(i8::MIN, |largest, &x| largest.max(x));
         let entry = |x: i8| {
             let distance = (largest as u8).wrapping_sub(x as u8);
@@ -60,10 +58,7 @@ const NARROW: usize = 512;
 /// # Algorithm
 /// `e = exp(x - max)` with [`exp`] of `float_math`, summed in order, then `e / sum`.
 pub fn softmax_f32(n: usize, input: &[f32], output: &mut [f32]) -> Option<()> {
-    if n == 0 {
-        return None;
-    }
-    for (x, row) in input.chunks_exact(n).zip(output.chunks_exact_mut(n)) {
+    for (x, row) in rows(input, n).zip(rows_mut(output, n)) {
         let largest = x.iter().fold(f32::NEG_INFINITY, |largest, &x| if x > largest { x } else { largest });
         for (target, &x) in row.iter_mut().zip(x) {
             *target = exp(x - largest);
