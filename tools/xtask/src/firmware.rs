@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use tinfer_build::Board;
 
 use crate::process;
-use crate::project::{Board, Project};
+use crate::project::Project;
 use crate::toolchain::CrossToolchain;
 
 /// Which board, and what to print.
@@ -24,7 +25,7 @@ pub struct Options {
 /// # Errors
 /// No such board, no compiler for it, or what the compiler said.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
-    let board = project.board(&options.board)?;
+    let board = Board::find(&options.board)?;
     let elf = build(project, &board, Noise::from_print_path(options.print_path))?;
     println!("{}", elf.display());
     Ok(())

@@ -1,33 +1,12 @@
-//! Where things are: the checkout, its target folder, its boards, and the cache outside of it.
+//! Where things are: the checkout, its target folders, and the cache outside of it.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 
 /// The checkout that this program was built from.
 pub struct Project {
     root: PathBuf,
-}
-
-/// The facts of `firmware/boards/<board>/board.toml` that decide how to compile for it.
-#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
-pub struct Board {
-    /// Folder, package and `--target` name.
-    pub name: String,
-    /// Rust target triple.
-    pub target: String,
-    /// Instruction set the kernels are chosen for.
-    pub isa: String,
-    /// Whether QEMU has this board.
-    #[serde(skip)]
-    pub emulated: bool,
-}
-
-#[derive(Deserialize)]
-struct BoardFile {
-    board: Board,
-    emulator: Option<toml::Table>,
 }
 
 impl Project {
@@ -80,46 +59,4 @@ impl Project {
     pub fn tools_folder(&self) -> Result<PathBuf> {
         Ok(self.cache_folder()?.join("tools"))
     }
-
-    /// All boards, sorted by name.
-    ///
-    /// # Errors
-    /// A `board.toml` that cannot be read.
-    pub fn boards(&self) -> Result<Vec<Board>> {
-        let folder = self.root.join("firmware/boards");
-        let mut boards = Vec::new();
-        for entry in std::fs::read_dir(&folder).with_context(|| format!("no boards in {}", folder.display()))? {
-            let file = entry?.path().join("board.toml");
-            if file.is_file() {
-                boards.push(read_board(&file)?);
-            }
-        }
-        boards.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(boards)
-    }
-
-    /// The board of this name.
-    ///
-    /// # Errors
-    /// No such board; the text lists those there are.
-    pub fn board(&self, name: &str) -> Result<Board> {
-        let boards = self.boards()?;
-        let Some(board) = boards.iter().find(|board| board.name == name) else {
-            let names: Vec<&str> = boards.iter().map(|board| board.name.as_str()).collect();
-            bail!("no board {name}; there are: {}", names.join(", "));
-        };
-        Ok(board.clone())
-    }
-}
-
-fn read_board(file: &Path) -> Result<Board> {
-    let text = std::fs::read_to_string(file)?;
-    let parsed: BoardFile = toml::from_str(&text).with_context(|| format!("in {}", file.display()))?;
-    let mut board = parsed.board;
-    board.emulated = parsed.emulator.is_some();
-    let folder = file.parent().and_then(Path::file_name).unwrap_or_default();
-    if *folder != *board.name {
-        bail!("{}: board.name is {:?}, its folder is {folder:?}", file.display(), board.name);
-    }
-    Ok(board)
 }

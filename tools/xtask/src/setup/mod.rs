@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use tinfer_build::Board;
 
 use crate::process;
 use crate::project::Project;
@@ -154,7 +155,7 @@ fn install(tool: &Tool, apt: &mut Apt) -> (&'static str, String) {
 }
 
 fn tools(project: &Project) -> Result<Vec<Tool<'_>>> {
-    let mut targets: Vec<String> = project.boards()?.into_iter().map(|board| board.target).collect();
+    let mut targets: Vec<String> = Board::all().into_iter().map(|board| board.target).collect();
     targets.sort();
     targets.dedup();
     let mut tools: Vec<Tool> = targets.into_iter().map(|target| rust_for(target, Purpose::Firmware)).collect();

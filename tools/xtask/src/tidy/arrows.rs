@@ -13,17 +13,14 @@ struct Crate {
 }
 
 /// `cli -> {compiler, flasher, build}`, `compiler -> {runtime, build}`, `flasher -> {runtime, protocol, build}`,
-/// `boards -> app -> {runtime, protocol}`. The longest folder that fits a file counts.
-const CRATES: [Crate; 10] = [
+/// `boards -> chips -> app -> {runtime, protocol}`. The longest folder that fits a file counts.
+const CRATES: [Crate; 11] = [
     Crate { folder: "runtime", name: "tinfer", may_name: &[] },
     Crate { folder: "firmware/protocol", name: "tinfer_protocol", may_name: &[] },
     Crate { folder: "firmware/app", name: "tinfer_app", may_name: &["tinfer", "tinfer_protocol"] },
-    Crate {
-        folder: "firmware/boards",
-        name: "",
-        may_name: &["tinfer", "tinfer_protocol", "tinfer_app", "tinfer_build"],
-    },
-    Crate { folder: "firmware", name: "", may_name: &["tinfer", "tinfer_protocol", "tinfer_app", "tinfer_build"] },
+    Crate { folder: "firmware/chips/cortex-m", name: "tinfer_cortex_m", may_name: BELOW_CHIPS },
+    Crate { folder: "firmware/chips", name: "tinfer_mps2", may_name: CHIPS },
+    Crate { folder: "firmware", name: "", may_name: BOARDS },
     Crate { folder: "tools/build", name: "tinfer_build", may_name: &[] },
     Crate { folder: "tools/compiler", name: "tinfer_compiler", may_name: &["tinfer", "tinfer_build"] },
     Crate { folder: "tools/flasher", name: "tinfer_flash", may_name: &["tinfer", "tinfer_protocol", "tinfer_build"] },
@@ -34,6 +31,10 @@ const CRATES: [Crate; 10] = [
     },
     Crate { folder: "tools/xtask", name: "xtask", may_name: &["tinfer_build"] },
 ];
+
+const BELOW_CHIPS: &[&str] = &["tinfer", "tinfer_protocol", "tinfer_app"];
+const CHIPS: &[&str] = &["tinfer", "tinfer_protocol", "tinfer_app", "tinfer_cortex_m"];
+const BOARDS: &[&str] = &["tinfer", "tinfer_protocol", "tinfer_app", "tinfer_cortex_m", "tinfer_mps2", "tinfer_build"];
 
 /// Inside the runtime: `session -> operators -> {kernels, image} -> {preprocess, tensor, fixed_point, isa}`.
 /// `error` writes the sentences of all layers and needs the constants of `image` for them.

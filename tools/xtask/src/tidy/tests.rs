@@ -33,6 +33,7 @@ fn crates_import_one_way() {
         ("runtime/src/lib.rs", "pub use tinfer_protocol::Frame;", 1, "tinfer_protocol"),
         ("firmware/protocol/src/lib.rs", "use tinfer::Isa;", 1, "names tinfer,"),
         ("firmware/app/src/update.rs", "use tinfer_build::Board;", 1, "tinfer_build"),
+        ("firmware/app/src/update.rs", "use tinfer_mps2::Uart;", 1, "tinfer_mps2"),
         (
             "tools/build/Cargo.toml",
             "[dependencies]\nserde = \"1\"\ntinfer-compiler.workspace = true",
@@ -47,6 +48,7 @@ fn crates_import_one_way() {
         ("tools/cli/src/command/run.rs", "use tinfer_compiler::Graph; use tinfer_flash::Emulator;"),
         ("tools/compiler/src/plan/mod.rs", "use tinfer_build::Board; use tinfer::image;"),
         ("tools/flasher/src/serial.rs", "use tinfer_protocol::Frame;"),
+        ("firmware/boards/mps2-an386/src/main.rs", "use tinfer_mps2::Uart; use tinfer_app::run;"),
         ("tools/compiler/src/plan/mod.rs", "// tinfer_flash::start\nlet s = \"tinfer_flash::start\";"),
         ("tests/tests/end_to_end.rs", "use tinfer_compiler::Graph; use tinfer_protocol::Frame;"),
         ("tools/flasher/Cargo.toml", "[dev-dependencies]\ntinfer-compiler.workspace = true"),
