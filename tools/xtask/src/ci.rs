@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use clap::Args;
 use tinfer_build::Board;
 
 use crate::firmware::Noise;
@@ -11,13 +12,21 @@ use crate::project::Project;
 use crate::toolchain::cargo;
 use crate::{dist, docs, firmware, setup, symbols, tidy};
 
-/// Runs every step and closes with `N passed, N failed`.
+/// Which steps to run.
+#[derive(Args)]
+pub struct Options {
+    /// Only the steps with one of these in their name; all when none is given
+    names: Vec<String>,
+}
+
+/// Runs the steps and closes with `N passed, N failed`.
 ///
 /// # Errors
 /// The name of the step that failed, and why.
-pub fn run(project: &Project) -> Result<()> {
+pub fn run(project: &Project, options: &Options) -> Result<()> {
     let start = Instant::now();
-    for (n_passed, &(name, step)) in STEPS.iter().enumerate() {
+    let steps = chosen(&options.names)?;
+    for (n_passed, &(name, step)) in steps.iter().enumerate() {
         println!("\n== {name}");
         let begun = Instant::now();
         if let Err(error) = step(project) {
@@ -28,8 +37,17 @@ pub fn run(project: &Project) -> Result<()> {
         println!("== {name} passed in {}", clock(begun.elapsed()));
     }
     println!("\nAll steps in {}", clock(start.elapsed()));
-    println!("{} passed, 0 failed", STEPS.len());
+    println!("{} passed, 0 failed", steps.len());
     Ok(())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<(&'static str, Step)>> {
+    let wanted = |step: &str| names.is_empty() || names.iter().any(|name| step.contains(name.as_str()));
+    let steps: Vec<_> = STEPS.into_iter().filter(|(step, _)| wanted(step)).collect();
+    if steps.is_empty() {
+        bail!("no such step; there are: {}", STEPS.map(|(step, _)| step).join(", "));
+    }
+    Ok(steps)
 }
 
 type Step = fn(&Project) -> Result<()>;
@@ -58,7 +76,10 @@ fn rustfmt(project: &Project) -> Result<()> {
 /// In the release profile, the only one in which build scripts and macros of the dependencies are built.
 fn clippy(project: &Project) -> Result<()> {
     let arguments = ["--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
-    process::run(cargo("clippy", project.root()).args(arguments))
+    process::run(cargo("clippy", project.root()).args(arguments))?;
+    let mut firmware = cargo("clippy", &project.root().join("firmware"));
+    firmware.arg("--target-dir").arg(project.firmware_target_folder());
+    process::run(firmware.args(["--all-targets", "--quiet", "--", "-D", "warnings"]))
 }
 
 fn workspace_tests(project: &Project) -> Result<()> {
@@ -113,5 +134,27 @@ fn clock(time: Duration) -> String {
         format!("{:.1} s", time.as_secs_f64())
     } else {
         format!("{} min {:02} s", seconds / 60, seconds % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_chosen_by_a_part_of_their_name() {
+        let names = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            chosen(&words).map(|steps| steps.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).unwrap().len(), STEPS.len());
+        assert_eq!(names(&["clippy", "tidy"]).unwrap(), ["tidy", "clippy"]);
+        assert!(names(&["cheese"]).unwrap_err().to_string().contains("there are: setup, tidy"));
+    }
+
+    #[test]
+    fn times_are_readable() {
+        assert_eq!(clock(Duration::from_millis(1_540)), "1.5 s");
+        assert_eq!(clock(Duration::from_secs(185)), "3 min 05 s");
     }
 }

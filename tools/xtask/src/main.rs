@@ -34,7 +34,7 @@ enum Task {
     /// Convert a model, put it on an emulated Cortex-M4 and classify one picture
     Demo,
     /// Run what CI runs
-    Test,
+    Test(ci::Options),
     /// Check the rules that the compiler does not know
     Tidy,
     /// Build the firmware of one board and print where it is
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let outcome = Project::find().and_then(|project| match arguments.task {
         Task::Setup(options) => setup::run(&project, &options),
         Task::Demo => demo::run(&project),
-        Task::Test => ci::run(&project),
+        Task::Test(options) => ci::run(&project, &options),
         Task::Tidy => tidy::run(&project),
         Task::Firmware(options) => firmware::run(&project, &options),
         Task::Dist(options) => dist::run(&project, &options),
