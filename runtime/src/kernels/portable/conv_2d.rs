@@ -1,6 +1,6 @@
 //! Two-dimensional convolution with groups, strides, dilation and any padding.
 
-use super::dot::{dot_i8, outer_f32, sum_i8};
+use super::dot::{dot_i8, dot_i16, outer_f32, sum_i8};
 use super::rows::{rows, rows_mut};
 use crate::kernels::geometry::{Conv2d, Taps};
 use crate::kernels::parameters::{ChannelsI8, OutputF32};
@@ -37,7 +37,10 @@ pub fn conv_2d_i8(
     let row_pitch = width.wrapping_mul(depth);
     // With one group and neighbouring taps, all taps of a row are one stretch of the input and of the filter.
     let joined = conv.groups == 1 && horizontal.dilation() == 1;
-    let patch_fits = group.filter <= PATCH_ELEMENTS && window.kernel_elements() > 1;
+    let patch_fits = group.filter <= PATCH_ELEMENTS;
+    // Rounded up to whole vectors; what follows the filter stays 0 and meets the next filter's weights.
+    let patch_length = group.filter.next_multiple_of(LANES).min(PATCH_ELEMENTS);
+    let mut patch = [0i16; PATCH_ELEMENTS];
 
     let output_rows = rows_mut(output.get_mut(..window.output_elements())?, output_pitch);
     for (oy, output_row) in output_rows.enumerate() {
@@ -48,8 +51,6 @@ pub fn conv_2d_i8(
             for (g, output_group) in rows_mut(output_pixel, group.outputs).enumerate() {
                 let corner = first_pixel.wrapping_add(g.wrapping_mul(group.inputs));
                 let first_output = g.wrapping_mul(group.outputs);
-                let filters = rows(weights.get(first_output.wrapping_mul(group.filter)..)?, group.filter);
-                let targets = output_group.iter_mut().zip(filters).zip(channels.from(first_output)?);
                 let stretches = Stretches {
                     y,
                     input_pitch: vertical.dilation().wrapping_mul(row_pitch),
@@ -61,24 +62,35 @@ pub fn conv_2d_i8(
                     filter_step: group.inputs,
                     len: if joined { x.count.wrapping_mul(group.inputs) } else { group.inputs },
                 };
+                let padded = y.count.wrapping_mul(x.count) != window.kernel_elements();
                 if patch_fits {
-                    // A short filter is faster as one dot product with a copy of the taps, padding included.
-                    let mut patch = [channels.input_zero_point as i8; PATCH_ELEMENTS];
-                    let patch = patch.get_mut(..group.filter)?;
+                    // A short filter is faster as one dot product with a widened copy of the taps, padding included.
+                    let taps = patch.get_mut(..group.filter)?;
+                    if padded {
+                        taps.fill(channels.input_zero_point as i16);
+                    }
                     stretches.for_each(|from, to, len| {
                         let source = input.get(from..)?.get(..len)?;
-                        for (t, s) in patch.get_mut(to..)?.iter_mut().zip(source) {
-                            *t = *s;
+                        for (t, s) in taps.get_mut(to..)?.iter_mut().zip(source) {
+                            *t = i16::from(*s);
                         }
                         Some(())
                     })?;
-                    for ((target, filter), channel) in targets {
-                        let acc = channel.bias.wrapping_add(dot_i8(patch, filter));
-                        *target = channels.output.requantize(channel.requantizer, acc);
+                    let mut at = first_output.wrapping_mul(group.filter);
+                    for (target, channel) in output_group.iter_mut().zip(channels.from(first_output)?) {
+                        let filter = weights.get(at..)?;
+                        // The last filters have no weights behind them.
+                        let sum = match (patch.get(..patch_length)?, filter.get(..patch_length)) {
+                            (patch, Some(filter)) => dot_i16(patch, filter),
+                            (patch, None) => dot_i16(patch, filter.get(..group.filter)?),
+                        };
+                        *target = channels.output.requantize(channel.requantizer, sum.wrapping_add(channel.bias));
+                        at = at.wrapping_add(group.filter);
                     }
                     continue;
                 }
-                let padded = y.count.wrapping_mul(x.count) != window.kernel_elements();
+                let filters = rows(weights.get(first_output.wrapping_mul(group.filter)..)?, group.filter);
+                let targets = output_group.iter_mut().zip(filters).zip(channels.from(first_output)?);
                 for ((target, filter), channel) in targets {
                     let mut acc = channel.bias;
                     let mut inside = 0i32;
@@ -102,8 +114,10 @@ pub fn conv_2d_i8(
     Some(())
 }
 
-/// Longest filter that is run on a copied patch; on the stack.
+/// Longest filter that is run on a copied patch: 1 KiB of stack.
 const PATCH_ELEMENTS: usize = 512;
+/// int8 elements of the vectors that dot products are cut into.
+const LANES: usize = 16;
 
 /// Sizes of one group.
 struct Group {

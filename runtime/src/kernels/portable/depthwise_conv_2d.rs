@@ -24,15 +24,15 @@ pub fn depthwise_conv_2d_i8(
     let padding = channels.input_zero_point as i8;
     for_each_pixel(window, output, |y, x, pixel| {
         let mut first = 0;
-        let (wide, rest) = pixel.as_chunks_mut::<16>();
+        let (vectors, singles) = pixel.split_at_mut_checked(taps.in_vectors)?;
+        let (wide, rest) = vectors.as_chunks_mut::<16>();
         for block in wide {
             first = block_i8(&taps, y, x, first, input, weights, padding, channels, block)?;
         }
-        let (narrow, rest) = rest.as_chunks_mut::<4>();
-        for block in narrow {
+        for block in rest.as_chunks_mut::<4>().0 {
             first = block_i8(&taps, y, x, first, input, weights, padding, channels, block)?;
         }
-        for single in rest.as_chunks_mut::<1>().0 {
+        for single in singles.as_chunks_mut::<1>().0 {
             first = block_i8(&taps, y, x, first, input, weights, padding, channels, single)?;
         }
         Some(())
@@ -53,17 +53,20 @@ fn block_i8<const N: usize>(
     target: &mut [i8; N],
 ) -> Option<usize> {
     let mut acc = [0i32; N];
-    let lane = walk.lane(first);
-    for ky in 0..walk.kernel_height {
-        for kx in 0..walk.kernel_width {
-            let values = match walk.position(y, x, ky, kx) {
-                Some(position) => walk.lanes(input, position, lane)?,
-                None => [padding; N],
-            };
-            let weights: &[i8; N] = walk.weights(weights, ky, kx, first)?.first_chunk()?;
-            for ((acc, &v), &w) in acc.iter_mut().zip(&values).zip(weights) {
-                // The product of two int8 fits int16, which SIMD units multiply faster.
-                *acc = acc.wrapping_add(i32::from(i16::from(v) * i16::from(w)));
+    let channel = first.checked_div(walk.multiplier)?;
+    for ky in y.first..y.first.wrapping_add(y.count) {
+        for kx in x.first..x.first.wrapping_add(x.count) {
+            let values: [i8; N] = walk.lanes(input, walk.position(y, x, ky, kx)?, channel)?;
+            add_products(&mut acc, &values, walk.weights(weights, ky, kx, first)?.first_chunk()?);
+        }
+    }
+    if y.count < walk.kernel_height || x.count < walk.kernel_width {
+        for ky in 0..walk.kernel_height {
+            for kx in 0..walk.kernel_width {
+                if walk.position(y, x, ky, kx).is_none() {
+                    let weights = walk.weights(weights, ky, kx, first)?.first_chunk()?;
+                    add_products(&mut acc, &[padding; N], weights);
+                }
             }
         }
     }
@@ -71,6 +74,14 @@ fn block_i8<const N: usize>(
         *target = channels.output.requantize(channel.requantizer, acc.wrapping_add(channel.bias));
     }
     Some(first.wrapping_add(N))
+}
+
+/// `acc[i] += x[i] * w[i]`; the products fit int16, which SIMD units multiply faster.
+#[inline(always)]
+fn add_products<const N: usize>(acc: &mut [i32; N], x: &[i8; N], w: &[i8; N]) {
+    for ((acc, &x), &w) in acc.iter_mut().zip(x).zip(w) {
+        *acc = acc.wrapping_add(i32::from(i16::from(x) * i16::from(w)));
+    }
 }
 
 /// Depthwise convolution in float32.
@@ -91,15 +102,15 @@ pub fn depthwise_conv_2d_f32(
     let taps = TapWalk::new(window)?;
     for_each_pixel(window, output, |y, x, pixel| {
         let mut first = 0;
-        let (wide, rest) = pixel.as_chunks_mut::<16>();
+        let (vectors, singles) = pixel.split_at_mut_checked(taps.in_vectors)?;
+        let (wide, rest) = vectors.as_chunks_mut::<16>();
         for block in wide {
             first = block_f32(&taps, y, x, first, input, weights, bias, limits, block)?;
         }
-        let (narrow, rest) = rest.as_chunks_mut::<4>();
-        for block in narrow {
+        for block in rest.as_chunks_mut::<4>().0 {
             first = block_f32(&taps, y, x, first, input, weights, bias, limits, block)?;
         }
-        for single in rest.as_chunks_mut::<1>().0 {
+        for single in singles.as_chunks_mut::<1>().0 {
             first = block_f32(&taps, y, x, first, input, weights, bias, limits, single)?;
         }
         Some(())
@@ -120,11 +131,11 @@ fn block_f32<const N: usize>(
     target: &mut [f32; N],
 ) -> Option<usize> {
     let mut acc: [f32; N] = *bias.get(first..)?.first_chunk()?;
-    let lane = walk.lane(first);
+    let channel = first.checked_div(walk.multiplier)?;
     for ky in y.first..y.first.wrapping_add(y.count) {
         for kx in x.first..x.first.wrapping_add(x.count) {
             let Some(position) = walk.position(y, x, ky, kx) else { continue };
-            let values: [f32; N] = walk.lanes(input, position, lane)?;
+            let values: [f32; N] = walk.lanes(input, position, channel)?;
             let weights: &[f32; N] = walk.weights(weights, ky, kx, first)?.first_chunk()?;
             for ((acc, &v), &w) in acc.iter_mut().zip(&values).zip(weights) {
                 *acc += v * w;
@@ -160,16 +171,11 @@ struct TapWalk {
     inputs: usize,
     outputs: usize,
     multiplier: usize,
+    /// Leading output channels that run in vectors: none when several of them share an input channel.
+    in_vectors: usize,
     dilation: [usize; 2],
     kernel_height: usize,
     kernel_width: usize,
-}
-
-/// Input channel of an output channel, and how many output channels before it share that channel.
-#[derive(Clone, Copy)]
-struct Lane {
-    channel: usize,
-    used: usize,
 }
 
 impl TapWalk {
@@ -179,7 +185,8 @@ impl TapWalk {
         let [kernel_height, kernel_width] = window.kernel.map(|v| v as usize);
         let dilation = [window.vertical().dilation(), window.horizontal().dilation()];
         let multiplier = outputs.checked_div(inputs).filter(|m| m.wrapping_mul(inputs) == outputs && *m > 0)?;
-        Some(Self { width, inputs, outputs, multiplier, dilation, kernel_height, kernel_width })
+        let in_vectors = if multiplier == 1 { outputs & !3 } else { 0 };
+        Some(Self { width, inputs, outputs, multiplier, in_vectors, dilation, kernel_height, kernel_width })
     }
 
     /// Index of the first channel of the pixel under tap (ky, kx), `None` in the padding.
@@ -194,30 +201,10 @@ impl TapWalk {
         Some(row.wrapping_mul(self.width).wrapping_add(column).wrapping_mul(self.inputs))
     }
 
+    /// The inputs of `N` output channels, the first of which sees input channel `channel`.
     #[inline(always)]
-    fn lane(&self, output_channel: usize) -> Lane {
-        let channel = output_channel.checked_div(self.multiplier).unwrap_or(0);
-        Lane { channel, used: output_channel.wrapping_sub(channel.wrapping_mul(self.multiplier)) }
-    }
-
-    /// The inputs of `N` output channels.
-    #[inline(always)]
-    fn lanes<T: Copy, const N: usize>(&self, input: &[T], position: usize, lane: Lane) -> Option<[T; N]> {
-        let from = input.get(position.wrapping_add(lane.channel)..)?;
-        if self.multiplier == 1 {
-            return from.first_chunk().copied();
-        }
-        let mut values = [*from.first()?; N];
-        let (mut channel, mut used) = (0, lane.used);
-        for value in &mut values {
-            *value = *from.get(channel)?;
-            used += 1;
-            if used >= self.multiplier {
-                used = 0;
-                channel += 1;
-            }
-        }
-        Some(values)
+    fn lanes<T: Copy, const N: usize>(&self, input: &[T], position: usize, channel: usize) -> Option<[T; N]> {
+        input.get(position.wrapping_add(channel)..)?.first_chunk().copied()
     }
 
     #[inline(always)]

@@ -8,6 +8,12 @@ pub(super) fn dot_i8(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).fold(0i32, |sum, (&a, &b)| sum.wrapping_add(i32::from(a) * i32::from(b)))
 }
 
+/// `sum(a[i] * b[i])` of int8 values, the first already widened, wrapping.
+#[inline(always)]
+pub(super) fn dot_i16(a: &[i16], b: &[i8]) -> i32 {
+    a.iter().zip(b).fold(0i32, |sum, (&a, &b)| sum.wrapping_add(i32::from(a) * i32::from(b)))
+}
+
 /// `sum(a[i])` of int8, wrapping.
 #[inline(always)]
 pub(super) fn sum_i8(a: &[i8]) -> i32 {
