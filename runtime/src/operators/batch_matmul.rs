@@ -5,7 +5,7 @@
 //! parameters: 0 layout u8 (0 KN, 1 NK); int8: 1 shift u8, 2 limits (2 bytes), 4 multiplier i32 .. 8
 //! ```
 
-use super::limits::LimitsI8;
+use super::limits::{LimitsI8, zero_point_i8};
 use super::{InPlace, Operator, StepOperands};
 use crate::fixed_point::Requantizer;
 use crate::image::TensorView;
@@ -87,8 +87,8 @@ fn checked(operands: &StepOperands<'_>, element_type: ElementType) -> Result<Mat
 
 fn factors(parameters: &[u8], a: &TensorView, b: &TensorView, output: OutputI8) -> Option<BatchMatMulI8> {
     Some(BatchMatMulI8 {
-        a_zero_point: a.quantization.zero_point,
-        b_zero_point: b.quantization.zero_point,
+        a_zero_point: zero_point_i8(a)?,
+        b_zero_point: zero_point_i8(b)?,
         requantizer: Requantizer::from_parts(i32_at(parameters, 4)?, u8_at(parameters, 1)?)?,
         output,
     })
@@ -98,7 +98,7 @@ fn check_i8(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
     let matmul = checked(operands, ElementType::I8)?;
     let (a, b) = (operands.input(0, ElementType::I8)?, operands.input(1, ElementType::I8)?);
     let output = LimitsI8::check(operands, 2)?;
-    factors(operands.parameters(), &a, &b, output).ok_or("its multiplier is out of range")?;
+    factors(operands.parameters(), &a, &b, output).ok_or("its multiplier or a zero point is out of range")?;
     Ok(matmul.macs())
 }
 

@@ -7,7 +7,7 @@
 //! parameters float32: 0 function u8, 1 reserved, 4 limits (8 bytes) .. 12
 //! ```
 
-use super::limits::{LimitsF32, LimitsI8};
+use super::limits::{LimitsF32, LimitsI8, zero_point_i8};
 use super::{InPlace, Operator, StepOperands};
 use crate::fixed_point::{PairMultiplier, Requantizer};
 use crate::image::TensorView;
@@ -94,9 +94,7 @@ fn checked(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64
 
 fn add(parameters: &[u8], a: &TensorView, b: &TensorView, output: OutputI8) -> Option<AddI8> {
     let multiplier = PairMultiplier::from_parts(i32_at(parameters, 0)?, i32_at(parameters, 4)?, u8_at(parameters, 8)?)?;
-    let (a_zero_point, b_zero_point) = (a.quantization.zero_point, b.quantization.zero_point);
-    let valid = [a_zero_point, b_zero_point].iter().all(|z| (-128..=127).contains(z));
-    valid.then_some(AddI8 { a_zero_point, b_zero_point, multiplier, output })
+    Some(AddI8 { a_zero_point: zero_point_i8(a)?, b_zero_point: zero_point_i8(b)?, multiplier, output })
 }
 
 fn check_add(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
@@ -117,8 +115,8 @@ fn run_add(ctx: &mut StepContext<'_, '_>) -> Option<()> {
 
 fn mul(parameters: &[u8], a: &TensorView, b: &TensorView, output: OutputI8) -> Option<MulI8> {
     Some(MulI8 {
-        a_zero_point: a.quantization.zero_point,
-        b_zero_point: b.quantization.zero_point,
+        a_zero_point: zero_point_i8(a)?,
+        b_zero_point: zero_point_i8(b)?,
         requantizer: Requantizer::from_parts(i32_at(parameters, 0)?, u8_at(parameters, 4)?)?,
         output,
     })
@@ -128,7 +126,7 @@ fn check_mul(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
     let work = checked(operands, ElementType::I8)?;
     let (a, b) = (operands.input(0, ElementType::I8)?, operands.input(1, ElementType::I8)?);
     let output = LimitsI8::check(operands, 6)?;
-    mul(operands.parameters(), &a, &b, output).ok_or("its multiplier is out of range")?;
+    mul(operands.parameters(), &a, &b, output).ok_or("its multiplier or a zero point is out of range")?;
     Ok(work)
 }
 

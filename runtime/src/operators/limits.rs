@@ -1,6 +1,7 @@
 //! Fused clamps and per-channel arithmetic, as several operators store them.
 
 use super::StepOperands;
+use crate::image::TensorView;
 use crate::image::bytes::{RecordWriter, f32_at, u8_at};
 use crate::kernels::parameters::{ChannelsI8, OutputF32, OutputI8};
 use crate::operators::StepContext;
@@ -68,6 +69,11 @@ impl LimitsF32 {
     pub(super) fn output(&self) -> OutputF32 {
         OutputF32 { min: self.min, max: self.max }
     }
+}
+
+/// Zero point of an int8 tensor, if an int8 can be it.
+pub(super) fn zero_point_i8(tensor: &TensorView) -> Option<i32> {
+    Some(tensor.quantization.zero_point).filter(|z| (-128..=127).contains(z))
 }
 
 /// Inputs 2, 3, 4 of convolutions and fully connected layers: bias, multipliers, shifts.

@@ -7,7 +7,7 @@
 //! parameters avg float32: window, 20 count_include_pad u8, 21 reserved, 24 limits (8 bytes) .. 32
 //! ```
 
-use super::limits::{LimitsF32, LimitsI8};
+use super::limits::{LimitsF32, LimitsI8, zero_point_i8};
 use super::window::{self, WINDOW_RULE, WindowRecord};
 use super::{InPlace, Operator, StepOperands};
 use crate::fixed_point::Requantizer;
@@ -164,7 +164,7 @@ fn divisor(parameters: &[u8], count_include_pad_at: usize) -> Option<Divisor> {
 }
 
 fn average(parameters: &[u8], input: &TensorView, output: OutputI8) -> Option<AveragePoolI8> {
-    let input_zero_point = Some(input.quantization.zero_point).filter(|z| (-128..=127).contains(z))?;
+    let input_zero_point = zero_point_i8(input)?;
     let requantizer = Requantizer::from_parts(i32_at(parameters, 20)?, u8_at(parameters, 24)?)?;
     Some(AveragePoolI8 { input_zero_point, requantizer, output })
 }

@@ -1,0 +1,11 @@
+//! Every operator in an image of its own: golden values, and the steps that bind must refuse.
+
+mod case;
+mod golden;
+
+#[test]
+fn codes_and_names_are_unique() {
+    for (i, a) in super::ALL.iter().enumerate() {
+        assert!(super::ALL.iter().skip(i + 1).all(|b| a.code != b.code && a.name != b.name), "{}", a.name);
+    }
+}
