@@ -7,5 +7,6 @@ pub mod graph;
 pub mod import;
 pub mod lower;
 pub mod pack;
+pub mod passes;
 pub mod plan;
 pub mod runner;
