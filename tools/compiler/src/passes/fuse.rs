@@ -180,11 +180,17 @@ fn fuse_pad(graph: &mut Graph, i: usize) -> bool {
     let ([[0, 0], rows, columns, [0, 0]], true) = (&pads[..], *value == 0.0) else { return false };
     let added = [rows[0], columns[0]];
     let source = graph.nodes[before].inputs[0];
+    let (input, output) = (graph.tensor(source).shape.clone(), graph.tensor(graph.nodes[i].outputs[0]).shape.clone());
     let (Operator::Conv2d { window, .. } | Operator::DepthwiseConv2d { window, .. }) = &mut graph.nodes[i].operator
     else {
         return false;
     };
-    window.padding = [window.padding[0] + added[0], window.padding[1] + added[1]];
+    let padding = [window.padding[0] + added[0], window.padding[1] + added[1]];
+    // Kernels take no window that lies as a whole beyond the bottom or right edge.
+    if (0..2).any(|a| (output[a + 1] - 1) * window.stride[a] >= input[a + 1] + padding[a]) {
+        return false;
+    }
+    window.padding = padding;
     graph.nodes[i].inputs[0] = source;
     true
 }

@@ -204,10 +204,19 @@ fn concatenation_and_padding_move_their_axes() {
     let (mut b, x) = Builder::new(&[1, 2, 4, 4]);
     let (a, c) = (b.conv(x, 3), b.conv(x, 2));
     let joined = b.node(Operator::Concat { axis: 1 }, &[a, c], vec![1, 5, 4, 4]);
-    let pads = vec![[0, 0], [0, 0], [1, 2], [0, 1]];
-    let padded = b.node(Operator::Pad { pads, value: 0.0 }, &[joined], vec![1, 5, 7, 5]);
+    let pads = vec![[0, 0], [0, 0], [1, 1], [0, 1]];
+    let padded = b.node(Operator::Pad { pads, value: 0.0 }, &[joined], vec![1, 5, 6, 5]);
     let y = b.conv(padded, 2);
     check("concat", b.finish(y), &["Conv2d", "Conv2d", "Concat", "Conv2d"]);
+}
+
+#[test]
+fn padding_wider_than_the_kernel_stays() {
+    let (mut b, x) = Builder::new(&[1, 2, 4, 4]);
+    let pads = vec![[0, 0], [0, 0], [1, 2], [0, 0]];
+    let padded = b.node(Operator::Pad { pads, value: 0.0 }, &[x], vec![1, 2, 7, 4]);
+    let y = b.conv(padded, 2);
+    check("pad", b.finish(y), &["Pad", "Conv2d"]);
 }
 
 #[test]
