@@ -1,4 +1,9 @@
 //! Pictures: channels, size and normalisation.
+//!
+//! All steps up to the normalisation are integer arithmetic, so that host and board see the same pixels.
+
+use super::picture::Picture;
+use crate::tensor::Quantization;
 
 /// Colour channels of a model's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,4 +65,123 @@ pub struct ImagePreprocess {
     pub mean: [f32; 3],
     /// Divisor per channel, in the model's channel order.
     pub std: [f32; 3],
+}
+
+/// Order of an input's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelOrder {
+    /// `[height, width, channels]`
+    Interleaved,
+    /// `[channels, height, width]`
+    Planar,
+}
+
+impl ImagePreprocess {
+    /// Number of values of the input.
+    pub fn n_values(&self) -> usize {
+        usize::from(self.width) * usize::from(self.height) * self.channels.count()
+    }
+
+    /// The value of a pixel's channel as the model takes it: (pixel * scale - mean) / std.
+    pub fn normalise(&self, pixel: u8, channel: usize) -> f32 {
+        let mean = self.mean.get(channel).copied().unwrap_or(0.0);
+        let std = self.std.get(channel).copied().unwrap_or(1.0);
+        (f32::from(pixel) * self.scale - mean) / std
+    }
+
+    /// Fills a float32 input; `None` when `input` does not have [`ImagePreprocess::n_values`] elements.
+    pub fn fill_f32(&self, picture: &Picture<'_>, order: PixelOrder, input: &mut [f32]) -> Option<()> {
+        self.fill(picture, order, input, |pixel, channel| self.normalise(pixel, channel))
+    }
+
+    /// Fills an int8 input of this quantization; `None` as in [`ImagePreprocess::fill_f32`].
+    pub fn fill_i8(
+        &self,
+        picture: &Picture<'_>,
+        order: PixelOrder,
+        quantization: Quantization,
+        input: &mut [i8],
+    ) -> Option<()> {
+        self.fill(picture, order, input, |pixel, channel| quantization.quantize_i8(self.normalise(pixel, channel)))
+    }
+
+    fn fill<T>(
+        &self,
+        picture: &Picture<'_>,
+        order: PixelOrder,
+        input: &mut [T],
+        value: impl Fn(u8, usize) -> T,
+    ) -> Option<()> {
+        if input.len() != self.n_values() || input.is_empty() {
+            return None;
+        }
+        let (width, n_channels) = (usize::from(self.width), self.channels.count());
+        let plane = width * usize::from(self.height);
+        for (i, slot) in input.iter_mut().enumerate() {
+            let (pixel, channel) = match order {
+                PixelOrder::Interleaved => (i / n_channels, i % n_channels),
+                PixelOrder::Planar => (i % plane, i / plane),
+            };
+            *slot = value(self.resized(picture, (pixel % width) as u32, (pixel / width) as u32, channel), channel);
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    fn preprocess(width: u16, height: u16, channels: Channels) -> ImagePreprocess {
+        ImagePreprocess {
+            width,
+            height,
+            channels,
+            resize: Resize::Nearest,
+            scale: 1.0 / 255.0,
+            mean: [0.0, 0.5, 1.0],
+            std: [1.0, 0.5, 2.0],
+        }
+    }
+
+    #[test]
+    fn values_are_scaled_shifted_and_divided_per_channel() {
+        let p = preprocess(1, 1, Channels::Rgb);
+        assert_eq!([p.normalise(255, 0), p.normalise(0, 1), p.normalise(255, 2)], [1.0, -1.0, 0.0]);
+    }
+
+    #[test]
+    fn orders_differ_only_in_where_values_go() {
+        let pixels = [10, 20, 30, 40, 50, 60];
+        let picture = Picture::new(2, 1, Channels::Rgb, &pixels).unwrap();
+        let check = |channels, order, expected: &[u8]| {
+            let p = ImagePreprocess { scale: 1.0, mean: [0.0; 3], std: [1.0; 3], ..preprocess(2, 1, channels) };
+            let mut input = vec![0.0; p.n_values()];
+            p.fill_f32(&picture, order, &mut input).unwrap();
+            let expected: std::vec::Vec<f32> = expected.iter().map(|&v| f32::from(v)).collect();
+            assert_eq!(input, expected, "{channels:?} {order:?}");
+        };
+        check(Channels::Rgb, PixelOrder::Interleaved, &pixels);
+        check(Channels::Rgb, PixelOrder::Planar, &[10, 40, 20, 50, 30, 60]);
+        check(Channels::Bgr, PixelOrder::Interleaved, &[30, 20, 10, 60, 50, 40]);
+        check(Channels::Gray, PixelOrder::Planar, &[18, 48]);
+    }
+
+    #[test]
+    fn int8_inputs_are_the_quantized_float_ones() {
+        let pixels = [0, 51, 255];
+        let picture = Picture::new(3, 1, Channels::Gray, &pixels).unwrap();
+        let p = ImagePreprocess { mean: [0.0; 3], std: [1.0; 3], ..preprocess(3, 1, Channels::Gray) };
+        let mut input = [0; 3];
+        let quantization = Quantization { scale: 1.0 / 255.0, zero_point: -128 };
+        p.fill_i8(&picture, PixelOrder::Interleaved, quantization, &mut input).unwrap();
+        assert_eq!(input, [-128, -77, 127]);
+    }
+
+    #[test]
+    fn input_of_another_size_is_refused() {
+        let picture = Picture::new(1, 1, Channels::Gray, &[0]).unwrap();
+        assert_eq!(preprocess(2, 2, Channels::Gray).fill_f32(&picture, PixelOrder::Planar, &mut [0.0; 3]), None);
+    }
 }
