@@ -115,8 +115,9 @@ impl ImagePreprocess {
         if input.len() != self.n_values() || input.is_empty() {
             return None;
         }
-        let (width, n_channels) = (usize::from(self.width), self.channels.count());
-        let plane = width * usize::from(self.height);
+        // Not empty, so no side is 0; the compiler cannot know.
+        let (width, n_channels) = (usize::from(self.width).max(1), self.channels.count());
+        let plane = (width * usize::from(self.height)).max(1);
         for (i, slot) in input.iter_mut().enumerate() {
             let (pixel, channel) = match order {
                 PixelOrder::Interleaved => (i / n_channels, i % n_channels),

@@ -53,8 +53,8 @@ impl ImagePreprocess {
     pub(super) fn resized(&self, picture: &Picture<'_>, x: u32, y: u32, channel: usize) -> u8 {
         let source = |x: u64, y: u64| u64::from(picture.value(x as u32, y as u32, self.channels, channel));
         let (columns, rows) = (
-            Axis { source: picture.width.into(), input: self.width.into() },
-            Axis { source: picture.height.into(), input: self.height.into() },
+            Axis { source: picture.width.max(1).into(), input: self.width.max(1).into() },
+            Axis { source: picture.height.max(1).into(), input: self.height.max(1).into() },
         );
         let (x, y) = (u64::from(x), u64::from(y));
         match self.resize {
@@ -73,7 +73,7 @@ impl ImagePreprocess {
                         sum += source(x_source, y_source) * columns.overlap(x, x_source) * rows.overlap(y, y_source);
                     }
                 }
-                let area = columns.source * rows.source;
+                let area = (columns.source * rows.source).max(1);
                 ((sum + area / 2) / area) as u8
             }
         }

@@ -182,21 +182,34 @@ impl Array {
         Some(Array { shape: self.shape.clone(), data })
     }
 
-    /// The samples of an array that holds one or many for a model input of shape `input`.
+    /// How many samples of a model input of shape `input` the array holds.
     ///
     /// An array of exactly the input's shape is one sample. An array `[N, *input]`, or
     /// `[N, *input[1..]]` when the input is batched (its first dimension is 1 or a symbol), is N
-    /// samples. Every returned array has the input's shape. `None` when the shape fits neither.
-    pub fn samples(&self, input: &[usize], first_dimension: FirstDimension) -> Option<Vec<Array>> {
+    /// samples. `None` when the shape fits neither.
+    pub fn n_samples(&self, input: &[usize], first_dimension: FirstDimension) -> Option<usize> {
         let fits = self.shape == input
             || self.shape.get(1..) == Some(input)
-            || (first_dimension == FirstDimension::Batch && self.shape.len() == input.len() && self.shape.get(1..) == input.get(1..));
+            || (first_dimension == FirstDimension::Batch
+                && self.shape.len() == input.len()
+                && self.shape.get(1..) == input.get(1..));
         let size: usize = input.iter().product();
-        if !fits || size == 0 {
-            return None;
-        }
-        let n = self.n_elements() / size;
-        Some((0..n).map(|i| Array::new(input.to_vec(), self.data.slice(i * size..(i + 1) * size))).collect())
+        (fits && size > 0).then(|| self.n_elements() / size)
+    }
+
+    /// Sample `idx` of [`Array::n_samples`], in the input's shape.
+    ///
+    /// # Panics
+    /// When there are not so many samples.
+    pub fn sample(&self, input: &[usize], idx: usize) -> Array {
+        let size: usize = input.iter().product();
+        Array::new(input.to_vec(), self.data.slice(idx * size..(idx + 1) * size))
+    }
+
+    /// All samples of [`Array::n_samples`].
+    pub fn samples(&self, input: &[usize], first_dimension: FirstDimension) -> Option<Vec<Array>> {
+        let n = self.n_samples(input, first_dimension)?;
+        Some((0..n).map(|i| self.sample(input, i)).collect())
     }
 
     /// All elements as float64 (int64 beyond 2^53 is rounded).

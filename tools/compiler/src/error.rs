@@ -3,6 +3,8 @@
 use crate::array::ArrayError;
 use crate::import::ImportError;
 use crate::lower::Unsupported;
+use crate::model_toml::ModelTomlError;
+use crate::samples::SampleError;
 
 /// Why a model was not compiled. Stages add their own variant.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +15,12 @@ pub enum CompileError {
     /// A file of arrays is not readable.
     #[error(transparent)]
     Array(#[from] ArrayError),
+    /// A file or folder gives no samples.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// The file beside the model is wrong.
+    #[error(transparent)]
+    ModelToml(#[from] ModelTomlError),
     /// Some node has no form in the image.
     #[error("{first}{}", others(.n_more))]
     Unsupported {
@@ -29,6 +37,8 @@ impl CompileError {
         match self {
             CompileError::Import(e) => e.code(),
             CompileError::Array(e) => e.code(),
+            CompileError::Sample(e) => e.code(),
+            CompileError::ModelToml(e) => e.code(),
             CompileError::Unsupported { .. } => "unsupported-operator",
         }
     }
@@ -38,6 +48,8 @@ impl CompileError {
         match self {
             CompileError::Import(e) => e.hint(),
             CompileError::Array(e) => e.hint(),
+            CompileError::Sample(e) => e.hint(),
+            CompileError::ModelToml(e) => e.hint(),
             CompileError::Unsupported { first, .. } => first.suggestion.clone(),
         }
     }
