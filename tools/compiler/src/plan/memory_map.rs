@@ -63,14 +63,20 @@ impl MemoryMap {
 impl fmt::Display for MemoryMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(peak) = self.peak() else { return writeln!(f, "arena {} bytes, no steps", self.arena_bytes) };
-        let width = self.steps.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).min(NAME_WIDTH);
-        writeln!(f, "arena {} bytes, fullest in step {} with {} bytes:", self.arena_bytes, peak.name, peak.live_bytes)?;
+        let width = self.steps.iter().map(|s| shortened(&s.name).chars().count()).max().unwrap_or(0);
+        writeln!(
+            f,
+            "arena {} bytes, fullest in step {} with {} bytes:",
+            self.arena_bytes,
+            shortened(&peak.name),
+            peak.live_bytes
+        )?;
         for tensor in &peak.live {
             let Region { offset, bytes } = tensor.region;
-            writeln!(f, "  {offset:>9} .. {:>9}  {bytes:>9} bytes  {}", offset + bytes, tensor.name)?;
+            writeln!(f, "  {offset:>9} .. {:>9}  {bytes:>9} bytes  {}", offset + bytes, shortened(&tensor.name))?;
         }
         for (i, step) in self.steps.iter().enumerate() {
-            let name: String = step.name.chars().take(width).collect();
+            let name = shortened(&step.name);
             let bar = "#".repeat(step.live_bytes * BAR_WIDTH / peak.live_bytes.max(1));
             writeln!(f, "{i:>5}  {name:<width$}  {:>9}  {bar}", step.live_bytes)?;
         }
@@ -94,5 +100,15 @@ fn names_during(graph: &Graph, planned: &Planned, region: Region, step: usize) -
     names.join(" = ")
 }
 
-const NAME_WIDTH: usize = 40;
+/// Names of fused nodes can have hundreds of characters; both ends tell them apart.
+fn shortened(name: &str) -> String {
+    let n = name.chars().count();
+    if n <= NAME_WIDTH {
+        return name.to_string();
+    }
+    let half = (NAME_WIDTH - 1) / 2;
+    name.chars().take(half).chain(['…']).chain(name.chars().skip(n - half)).collect()
+}
+
+const NAME_WIDTH: usize = 47;
 const BAR_WIDTH: usize = 40;

@@ -238,6 +238,9 @@ fn memory_map_names_the_fullest_step_and_what_lives_in_it() {
     assert_eq!(names, ["n0_out", "scratch", "x"]);
     assert_eq!(map.steps[1].live[0].name, "n0_out = n1_out");
     assert!(map.to_string().contains("fullest in step n0 with 128 bytes"));
+    b.0.nodes[0].name = "layer/".repeat(30);
+    let text = planned.memory_map(&b.0).to_string();
+    assert!(text.lines().all(|l| l.chars().count() <= 120), "{text}");
 }
 
 /// xorshift64*, fixed seed.
@@ -403,4 +406,19 @@ fn an_arena_above_the_live_sum_is_proven_necessary() {
     assert!(!fits(&buffers, 6, &mut Vec::new()) && fits(&buffers, 7, &mut Vec::new()));
     let found = arena::arrange(&buffers);
     assert_eq!((found.live_bound, found.proven_bound, found.size), (6, 7, 7));
+}
+
+#[test]
+fn shipped_models_need_no_more_than_their_fullest_step() {
+    for (model, arena_bytes) in [("digits-cnn", 27_040), ("fashion-resnet8", 37_632)] {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../models/{model}/{model}.onnx"));
+        let imported = crate::import::import(&file, &Default::default()).unwrap();
+        let mut graph = crate::passes::simplify(crate::lower::lower(&imported).unwrap()).graph;
+        for tensor in graph.tensors.iter_mut().filter(|t| t.constant.is_none()) {
+            tensor.element_type = ElementType::I8;
+        }
+        let planned = check(&graph, &no_scratch);
+        assert_eq!((planned.arena_bytes, planned.lower_bound_bytes), (arena_bytes, arena_bytes), "{model}");
+        assert_eq!(planned.proof, Proof::Optimal);
+    }
 }

@@ -1,5 +1,7 @@
 use super::*;
 use crate::array::{ArrayData, write_npy, write_npz};
+use crate::metrics::top1;
+use crate::model_toml::ModelToml;
 use tinfer::preprocess::{Channels, Resize};
 
 fn input(name: &str, shape: &[usize], batched: bool, element_type: ElementType) -> Interface {
@@ -235,4 +237,24 @@ fn a_broken_picture_is_named_when_it_is_read() {
     let fractions = BTreeMap::from([("x".to_string(), ImagePreprocess { scale: 0.3, ..gray(1, 1) })]);
     write_gray(&path, 1, &[1]);
     assert_eq!(load_samples(&path, &token, &fractions, &[]).unwrap().get(0).unwrap_err().code(), "samples-type");
+}
+
+#[test]
+fn shipped_pictures_and_calibration_sets_are_recognised_by_their_models() {
+    for model in ["digits-cnn", "fashion-resnet8"] {
+        let onnx = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../models/{model}/{model}.onnx"));
+        let about = ModelToml::beside(&onnx).unwrap().unwrap();
+        let imported = crate::import::import(&onnx, &Default::default()).unwrap();
+        let reference = crate::import::Reference::new(&imported).unwrap();
+        let class = |sample: &Sample| top1(&reference.run(&sample.inputs).unwrap()[0].array.to_f32());
+        assert!(!about.samples.is_empty());
+        for file in &about.samples {
+            let samples = load_samples(&file.file, &imported.inputs, &about.preprocess, &about.labels).unwrap();
+            let found = class(&samples.get(0).unwrap()).map(|c| &about.labels[c]);
+            assert_eq!(found, file.label.as_ref(), "{}", file.file.display());
+        }
+        let calibration = about.calibration.unwrap();
+        let samples = load_samples(&calibration, &imported.inputs, &about.preprocess, &about.labels).unwrap();
+        assert!(samples.len() > 10 && class(&samples.get(3).unwrap()).is_some());
+    }
 }
