@@ -2,6 +2,7 @@
 
 mod case;
 mod golden;
+mod refusals;
 
 #[test]
 fn codes_and_names_are_unique() {
