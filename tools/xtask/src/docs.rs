@@ -87,8 +87,8 @@ fn cell(value: &Value) -> String {
 
 /// Region, then title and JSON key of each column.
 const TABLES: [(&str, &[(&str, &str)]); 2] = [
-    ("operators", &[("ONNX operator", "name"), ("float32", "float32"), ("int8", "int8"), ("Notes", "notes")]),
-    ("boards", &[("Board", "name"), ("What", "description"), ("Kernels", "isa"), ("Rust target", "target")]),
+    ("operators", &[("ONNX operator", "name"), ("Definitions, by operator set", "since"), ("Notes", "notes")]),
+    ("boards", &[("Board", "name"), ("What", "description"), ("Kernels", "isa"), ("Emulated", "emulated")]),
 ];
 
 const BEGIN: &str = "<!-- generated:";
@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn a_table_has_a_row_for_each_object() {
-        let answer = json!({"boards": [{"name": "b", "description": "x|y", "isa": "mve", "target": null}]});
-        let expected = "| Board | What | Kernels | Rust target |\n|---|---|---|---|\n| b | x\\|y | mve |  |";
+        let answer = json!({"boards": [{"name": "b", "description": "x|y", "isa": null, "emulated": true}]});
+        let expected = "| Board | What | Kernels | Emulated |\n|---|---|---|---|\n| b | x\\|y |  | yes |";
         assert_eq!(table("boards", &answer).unwrap(), expected);
         assert!(table("cheese", &answer).unwrap_err().to_string().contains("operators, boards"));
         assert!(table("operators", &answer).is_err());
