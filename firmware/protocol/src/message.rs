@@ -188,6 +188,8 @@ pub enum ErrorCode {
     NoSuchTensor,
     /// The bytes lie outside the tensor.
     OutOfRange,
+    /// The last run overwrote the inputs: they must be sent again.
+    InputsConsumed,
     /// There is no run whose output could be read.
     NotRun,
     /// The run stopped.

@@ -1,0 +1,93 @@
+//! Counters of a run's cost.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m::peripheral::{DCB, DWT, SYST};
+use cortex_m_rt::exception;
+use tinfer_app::Clock;
+use tinfer_protocol::Counter;
+
+/// Executed instructions, from SysTick in an emulator whose virtual time is instructions (`-icount shift=0`).
+///
+/// # Units and ranges
+/// One tick stands for `instructions_per_tick` instructions, which is also the resolution. SysTick counts 24 bits
+/// down; each time it starts over its interrupt counts, so the sum wraps after 2^56 ticks.
+pub struct InstructionClock {
+    /// Held so that nobody else changes the counter.
+    _syst: SYST,
+    instructions_per_tick: u32,
+}
+
+impl InstructionClock {
+    /// Starts SysTick at the core's clock.
+    pub fn new(mut syst: SYST, instructions_per_tick: u32) -> Self {
+        syst.set_clock_source(SystClkSource::Core);
+        syst.set_reload(RELOAD);
+        syst.clear_current();
+        syst.enable_interrupt();
+        syst.enable_counter();
+        Self { _syst: syst, instructions_per_tick }
+    }
+
+    fn ticks() -> u64 {
+        loop {
+            let before = ROUNDS.load(Ordering::Relaxed);
+            let left = SYST::get_current();
+            let after = ROUNDS.load(Ordering::Relaxed);
+            // When the counter starts over between the two, its value belongs to neither.
+            if before == after {
+                return (u64::from(before) << 24) + u64::from(RELOAD - left.min(RELOAD));
+            }
+        }
+    }
+}
+
+impl Clock for InstructionClock {
+    const COUNTER: Counter = Counter::Instructions;
+
+    fn now(&mut self) -> u64 {
+        Self::ticks().wrapping_mul(u64::from(self.instructions_per_tick))
+    }
+}
+
+/// Clock cycles of a real core, from the DWT unit.
+///
+/// # Units and ranges
+/// The hardware counts 32 bits, 67 seconds at 64 MHz: [`Clock::now`] must be called more often than that.
+#[derive(Debug)]
+pub struct CycleClock {
+    last: u32,
+    sum: u64,
+}
+
+impl CycleClock {
+    /// Starts the cycle counter.
+    pub fn new(dcb: &mut DCB, dwt: &mut DWT) -> Self {
+        dcb.enable_trace();
+        dwt.enable_cycle_counter();
+        Self { last: DWT::cycle_count(), sum: 0 }
+    }
+}
+
+impl Clock for CycleClock {
+    const COUNTER: Counter = Counter::Cycles;
+
+    fn now(&mut self) -> u64 {
+        let count = DWT::cycle_count();
+        self.sum = self.sum.wrapping_add(u64::from(count.wrapping_sub(self.last)));
+        self.last = count;
+        self.sum
+    }
+}
+
+/// SysTick starts over: counts the round.
+#[exception]
+fn SysTick() {
+    ROUNDS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Largest value of SysTick's 24 bits.
+const RELOAD: u32 = 0x00ff_ffff;
+
+static ROUNDS: AtomicU32 = AtomicU32::new(0);

@@ -1,0 +1,10 @@
+#![no_std]
+//! What every Cortex-M board has: counters, the stack, the model slot in the address space.
+
+mod clock;
+mod slot;
+mod stack;
+
+pub use clock::{CycleClock, InstructionClock};
+pub use slot::model_slot;
+pub use stack::PaintedStack;

@@ -1,0 +1,36 @@
+#![no_std]
+//! Peripherals of Arm's MPS2 boards, as QEMU emulates them: a serial port, a lamp, a button, and the emulator's exit.
+//!
+//! Source: Arm DAI 0385 and DAI 0386 (memory maps of AN385, AN386, AN500), Arm DDI 0479 (CMSDK UART).
+
+mod board_io;
+mod register;
+mod semihosting;
+mod uart;
+
+pub use board_io::{Button, Lamp};
+pub use semihosting::give_up;
+pub use uart::Uart;
+
+use cortex_m::Peripherals;
+use cortex_m::peripheral::SYST;
+
+/// The peripherals of the board, each once.
+pub struct Mps2 {
+    /// UART 0, the link to the host.
+    pub uart: Uart,
+    /// User LED 0.
+    pub lamp: Lamp,
+    /// User push button 0.
+    pub button: Button,
+    /// SysTick, for the instruction counter.
+    pub syst: SYST,
+}
+
+impl Mps2 {
+    /// Takes all peripherals; `None` the second time.
+    pub fn take() -> Option<Self> {
+        let core = Peripherals::take()?;
+        Some(Self { uart: Uart::new(), lamp: Lamp::new(), button: Button::new(), syst: core.SYST })
+    }
+}
