@@ -255,6 +255,36 @@ pub enum Operator {
     Requantize,
 }
 
+impl Operator {
+    /// The clamp fused behind it; `None` for operators that have no place for one.
+    pub fn clamp(&self) -> Option<Clamp> {
+        match self {
+            Operator::Conv2d { clamp, .. }
+            | Operator::DepthwiseConv2d { clamp, .. }
+            | Operator::FullyConnected { clamp }
+            | Operator::Binary { clamp, .. }
+            | Operator::Unary(Unary::Clamp(clamp))
+            | Operator::MaxPool2d { clamp, .. }
+            | Operator::AveragePool2d { clamp, .. } => Some(*clamp),
+            _ => None,
+        }
+    }
+
+    /// Replaces the clamp; does nothing for operators that have no place for one.
+    pub fn set_clamp(&mut self, new: Clamp) {
+        match self {
+            Operator::Conv2d { clamp, .. }
+            | Operator::DepthwiseConv2d { clamp, .. }
+            | Operator::FullyConnected { clamp }
+            | Operator::Binary { clamp, .. }
+            | Operator::Unary(Unary::Clamp(clamp))
+            | Operator::MaxPool2d { clamp, .. }
+            | Operator::AveragePool2d { clamp, .. } => *clamp = new,
+            _ => {}
+        }
+    }
+}
+
 /// One operation.
 #[derive(Clone, Debug)]
 pub struct Node {

@@ -3,6 +3,7 @@
 pub mod aligned;
 pub mod array;
 pub mod error;
+pub mod evaluate;
 pub mod graph;
 pub mod import;
 pub mod lower;

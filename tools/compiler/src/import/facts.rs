@@ -95,7 +95,7 @@ fn distrust(graph: &GraphProto, facts: &mut BTreeMap<String, Fact>) {
     for node in &graph.node {
         let standard = node.domain.is_empty() || node.domain == "ai.onnx";
         let doubtful = !standard
-            || node.op_type.contains("Quantize")
+            || node.op_type.to_lowercase().contains("quantize")
             || node.op_type.starts_with("QLinear")
             || ["Bernoulli", "Multinomial"].contains(&&*node.op_type)
             || node.op_type.starts_with("Random");

@@ -7,6 +7,7 @@
 #[cfg(test)]
 pub mod build;
 mod check;
+mod dequantize;
 mod dimensions;
 mod error;
 mod external;
@@ -108,6 +109,7 @@ fn from_proto(
         return Err(ImportError::NotOnnx { path: stem.into(), reason: "it has no graph".into() });
     };
     check::sort(graph)?;
+    dequantize::fold(graph)?;
     let weights = check::weights(graph)?;
     check::sizes(graph, &weights)?;
     let inputs = dimensions::fix(graph, &options.dims)?;

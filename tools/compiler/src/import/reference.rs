@@ -107,7 +107,7 @@ impl TractBackend {
     /// # Errors
     /// [`ImportError::Reference`].
     pub fn new(imported: &Imported) -> Result<Self, ImportError> {
-        let quantized = imported.nodes.iter().any(|n| n.operator.contains("Quantize") || n.operator.starts_with("QLinear"));
+        let quantized = imported.nodes.iter().any(|n| n.operator.to_lowercase().contains("quantize") || n.operator.starts_with("QLinear"));
         let plan = guard(|| {
             let (model, _) = facts::inference_model(&imported.proto)?;
             let model = if quantized { model.into_typed() } else { model.into_optimized() };

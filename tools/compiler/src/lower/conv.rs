@@ -23,7 +23,7 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
         return Err(Refusal::new(format!("kernel_shape {stated:?} differs from the weights' {kernel:?}"), "check the file with onnx.checker"));
     }
     let geometry = Geometry::new(node, kernel, &x_shape[2..], &y_shape[2..])?;
-    let window = geometry.window;
+    let Geometry { mut window, end_padding } = geometry;
     let groups = usize::try_from(int(node, "group", 1)?).unwrap_or(0);
     let (channels, n_outputs, per_group) = (x_shape[1], w_shape[0], w_shape[1]);
     if groups == 0 || per_group * groups != channels || n_outputs % groups != 0 {
@@ -44,13 +44,23 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
             }
         }
     }
+    let mut x = lowering.to_nhwc(node, x)?;
+    let nhwc = lowering.shape_of(x).to_vec();
+    let out = if rank == 3 { [1, y_shape[2]] } else { [y_shape[2], y_shape[3]] };
+    // Kernels take no window that lies as a whole beyond the bottom or right edge: such zeros are made.
+    if (0..2).any(|a| (out[a] - 1) * window.stride[a] >= nhwc[a + 1] + window.padding[a]) {
+        let pads = vec![[0, 0], [window.padding[0], end_padding[0]], [window.padding[1], end_padding[1]], [0, 0]];
+        let padded = nhwc.iter().zip(&pads).map(|(d, p)| d + p[0] + p[1]).collect();
+        x = lowering.push_step(node, "pad", Operator::Pad { pads, value: 0.0 }, vec![x], padded);
+        window.padding = [0, 0];
+    }
     let (shape, operator) = if depthwise {
         let multiplier = n_outputs / channels;
         (vec![kh, kw, n_outputs], Operator::DepthwiseConv2d { window, multiplier, clamp: Clamp::default() })
     } else {
         (vec![n_outputs, kh, kw, per_group], Operator::Conv2d { window, groups, clamp: Clamp::default() })
     };
-    let mut inputs = vec![lowering.to_nhwc(node, x)?, lowering.constant(&format!("{name}_weights"), shape, moved)];
+    let mut inputs = vec![x, lowering.constant(&format!("{name}_weights"), shape, moved)];
     if let Some((_, bias)) = lowering.constant_f32(node, 2)? {
         if bias.len() != n_outputs {
             return Err(Refusal::new(format!("its bias has {} elements for {n_outputs} channels", bias.len()), "check the file with onnx.checker"));

@@ -17,7 +17,7 @@ mod pool;
 mod reshape;
 mod softmax;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod transpose;
 mod window;
 

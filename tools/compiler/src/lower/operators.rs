@@ -82,7 +82,7 @@ pub(super) fn find(imported: &Imported, node: &OnnxNode) -> Result<&'static Onnx
     let known = INSTEAD.iter().find(|(names, _)| names.contains(&&*node.operator));
     let suggestion = known.map(|(_, words)| words.to_string()).or_else(|| nearest(&node.operator));
     let suggestion = suggestion.unwrap_or_else(|| "`tinfer operators` lists what is supported".into());
-    let reason = if node.operator.contains("Quant") || node.operator.starts_with("QLinear") {
+    let reason = if node.operator.to_lowercase().contains("quantize") || node.operator.starts_with("QLinear") {
         "graphs that are quantized already are not imported"
     } else {
         "there is no such operator in the image"

@@ -1,0 +1,265 @@
+//! Every operator, lowered and evaluated, against the reference; and every refusal.
+
+use super::{lower, unsupported};
+use crate::array::{Array, ArrayData, NamedArray};
+use crate::evaluate::evaluate;
+use crate::graph::Graph;
+use crate::import::build::{Attr, ModelBuilder};
+use crate::import::{Imported, Reference};
+
+/// Deterministic numbers in [-2, 2).
+pub fn numbers(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 22) as f32 - 2.0
+    };
+    std::iter::repeat_with(next).take(n).collect()
+}
+
+/// An array of deterministic numbers.
+pub fn array(shape: &[usize], seed: u64) -> Array {
+    Array::f32(shape.to_vec(), numbers(shape.iter().product(), seed))
+}
+
+/// An array of integers.
+pub fn ints(values: &[i64]) -> Array {
+    Array::new(vec![values.len()], ArrayData::I64(values.to_vec()))
+}
+
+/// Deterministic inputs of a model.
+pub fn inputs(imported: &Imported, seed: u64) -> Vec<NamedArray> {
+    imported.inputs.iter().enumerate().map(|(i, p)| NamedArray::new(&p.name, array(&p.shape, seed + i as u64))).collect()
+}
+
+/// Signal over error of `got`, in dB; 200 when they are equal.
+pub fn sqnr(reference: &Array, got: &Array) -> f64 {
+    assert_eq!(reference.shape, got.shape);
+    let (r, g) = (reference.to_f64(), got.to_f64());
+    let signal: f64 = r.iter().map(|x| x * x).sum();
+    let error: f64 = r.iter().zip(&g).map(|(x, y)| (x - y) * (x - y)).sum();
+    if error == 0.0 { 200.0 } else { 10.0 * (signal / error).log10() }
+}
+
+/// The lowest SQNR of the graph's outputs against the reference's on a few samples, in dB.
+pub fn compare(imported: &Imported, graph: &Graph) -> Result<f64, String> {
+    let reference = Reference::new(imported).map_err(|e| e.to_string())?;
+    let mut worst = 200.0_f64;
+    for seed in 1..3 {
+        let inputs = inputs(imported, seed * 100);
+        let expected = reference.run(&inputs).map_err(|e| e.to_string())?;
+        let got = evaluate(graph, &inputs).map_err(|e| e.to_string())?;
+        assert_eq!(expected.len(), got.len());
+        for (e, g) in expected.iter().zip(&got) {
+            if e.name != g.name || e.array.shape != g.array.shape {
+                return Err(format!("output {} {:?} instead of {} {:?}", g.name, g.array.shape, e.name, e.array.shape));
+            }
+            worst = worst.min(sqnr(&e.array, &g.array));
+        }
+    }
+    Ok(worst)
+}
+
+/// [`compare`] reaches a floor.
+pub fn check_against_reference(imported: &Imported, graph: &Graph, floor: f64) {
+    let db = compare(imported, graph).unwrap();
+    assert!(db >= floor, "{db:.1} dB");
+}
+
+/// A one-operator model: input x, weights in order, output y.
+#[expect(missing_docs)]
+pub struct Case {
+    pub operator: &'static str,
+    pub opset: i64,
+    pub x: Vec<usize>,
+    pub weights: Vec<Array>,
+    pub attributes: Vec<(&'static str, Attr)>,
+}
+
+impl Case {
+    /// The model.
+    pub fn model(&self) -> ModelBuilder {
+        let names: Vec<String> = (0..self.weights.len()).map(|i| format!("w{i}")).collect();
+        let mut model = ModelBuilder::new(self.opset).input("x", &self.x);
+        for (name, weight) in names.iter().zip(&self.weights) {
+            // An empty array stands for an absent input.
+            if weight.n_elements() > 0 {
+                model = model.weight(name, weight.clone());
+            }
+        }
+        let mut inputs = vec!["x"];
+        inputs.extend(names.iter().zip(&self.weights).map(|(n, w)| if w.n_elements() > 0 { &**n } else { "" }));
+        model.node(self.operator, &inputs, &["y"], &self.attributes).output("y")
+    }
+}
+
+fn case(operator: &'static str, opset: i64, x: &[usize], weights: Vec<Array>, attributes: Vec<(&'static str, Attr)>) -> Case {
+    Case { operator, opset, x: x.to_vec(), weights, attributes }
+}
+
+fn scalar(x: f32) -> Array {
+    Array::f32(vec![], vec![x])
+}
+
+fn absent() -> Array {
+    Array::f32(vec![0], vec![])
+}
+
+/// One-operator models that are supported.
+pub fn supported_cases() -> Vec<Case> {
+    let is = |v: &[i64]| Attr::Is(v.to_vec());
+    let (w, b) = (|shape: &[usize]| array(shape, 7), |n: usize| array(&[n], 8));
+    let positive = |n: usize| Array::f32(vec![n], numbers(n, 9).iter().map(|x| x.abs() + 0.5).collect());
+    vec![
+        case("Conv", 11, &[1, 3, 8, 7], vec![w(&[4, 3, 3, 3]), b(4)], vec![]),
+        case("Conv", 11, &[1, 3, 8, 7], vec![w(&[4, 3, 3, 2])], vec![("pads", is(&[0, 1, 2, 0])), ("strides", is(&[2, 1]))]),
+        case("Conv", 11, &[1, 3, 9, 9], vec![w(&[4, 3, 3, 3]), b(4)], vec![("dilations", is(&[2, 3])), ("kernel_shape", is(&[3, 3]))]),
+        case("Conv", 11, &[1, 4, 6, 6], vec![w(&[6, 2, 3, 3]), b(6)], vec![("group", Attr::I(2))]),
+        case("Conv", 11, &[1, 4, 6, 6], vec![w(&[4, 1, 3, 3]), b(4)], vec![("group", Attr::I(4)), ("pads", is(&[1, 1, 1, 1]))]),
+        case("Conv", 11, &[1, 4, 6, 6], vec![w(&[12, 1, 3, 3])], vec![("group", Attr::I(4))]),
+        case("Conv", 11, &[1, 2, 7, 8], vec![w(&[3, 2, 3, 3])], vec![("auto_pad", Attr::S("SAME_UPPER")), ("strides", is(&[2, 2]))]),
+        case("Conv", 11, &[1, 2, 7, 8], vec![w(&[3, 2, 4, 3])], vec![("auto_pad", Attr::S("SAME_LOWER")), ("strides", is(&[1, 3]))]),
+        case("Conv", 11, &[1, 2, 7, 8], vec![w(&[3, 2, 3, 3])], vec![("auto_pad", Attr::S("VALID"))]),
+        case("Conv", 11, &[1, 3, 12], vec![w(&[5, 3, 4]), b(5)], vec![("pads", is(&[1, 2])), ("strides", is(&[2])), ("dilations", is(&[2]))]),
+        case("Conv", 11, &[1, 3, 12], vec![w(&[3, 1, 3])], vec![("group", Attr::I(3)), ("auto_pad", Attr::S("SAME_UPPER"))]),
+        case("Conv", 11, &[1, 3, 4, 4], vec![w(&[2, 3, 2, 2])], vec![("pads", is(&[1, 2, 3, 2])), ("strides", is(&[1, 2]))]),
+        case("Gemm", 11, &[1, 6], vec![w(&[6, 4]), b(4)], vec![]),
+        case("Gemm", 11, &[2, 6], vec![w(&[4, 6]), w(&[2, 4])], vec![("transB", Attr::I(1)), ("alpha", Attr::F(0.5)), ("beta", Attr::F(-2.0))]),
+        case("Gemm", 11, &[6, 2], vec![w(&[6, 4]), scalar(3.0)], vec![("transA", Attr::I(1))]),
+        case("MatMul", 13, &[1, 5, 6], vec![w(&[6, 4])], vec![]),
+        case("MatMul", 13, &[3, 6], vec![w(&[6])], vec![]),
+        case("MatMul", 13, &[6], vec![w(&[6, 4])], vec![]),
+        case("MatMul", 13, &[2, 5, 6], vec![w(&[2, 6, 3])], vec![]),
+        case("Add", 13, &[1, 3, 4, 5], vec![w(&[3, 1, 1])], vec![]),
+        case("Sub", 13, &[1, 3, 4, 5], vec![w(&[5])], vec![]),
+        case("Mul", 13, &[1, 3, 4, 5], vec![w(&[1, 3, 4, 1])], vec![]),
+        case("Mul", 13, &[4, 1], vec![w(&[2, 1, 5])], vec![]),
+        case("Div", 13, &[1, 3, 4], vec![positive(4)], vec![]),
+        case("Neg", 13, &[1, 3], vec![], vec![]),
+        case("Relu", 13, &[1, 3, 4], vec![], vec![]),
+        case("Clip", 7, &[1, 3, 4], vec![], vec![("min", Attr::F(-0.5)), ("max", Attr::F(0.75))]),
+        case("Clip", 7, &[1, 3, 4], vec![], vec![("max", Attr::F(0.75))]),
+        case("Clip", 13, &[1, 3, 4], vec![scalar(-0.5), scalar(0.75)], vec![]),
+        case("Clip", 13, &[1, 3, 4], vec![absent(), scalar(0.75)], vec![]),
+        case("Sigmoid", 13, &[1, 3, 4], vec![], vec![]),
+        case("Tanh", 13, &[1, 3, 4], vec![], vec![]),
+        case("MaxPool", 12, &[1, 3, 8, 7], vec![], vec![("kernel_shape", is(&[3, 2])), ("strides", is(&[2, 2])), ("pads", is(&[1, 0, 1, 1]))]),
+        case("MaxPool", 12, &[1, 3, 8, 8], vec![], vec![("kernel_shape", is(&[3, 3])), ("strides", is(&[2, 2])), ("ceil_mode", Attr::I(1))]),
+        case("MaxPool", 12, &[1, 3, 9, 9], vec![], vec![("kernel_shape", is(&[2, 2])), ("dilations", is(&[2, 2]))]),
+        case("MaxPool", 12, &[1, 3, 9], vec![], vec![("kernel_shape", is(&[3])), ("auto_pad", Attr::S("SAME_UPPER"))]),
+        case("AveragePool", 11, &[1, 3, 8, 7], vec![], vec![("kernel_shape", is(&[3, 2])), ("strides", is(&[2, 2])), ("pads", is(&[1, 0, 1, 1]))]),
+        case("AveragePool", 11, &[1, 3, 8, 7], vec![], vec![("kernel_shape", is(&[3, 3])), ("pads", is(&[1, 1, 1, 1])), ("count_include_pad", Attr::I(1))]),
+        case("AveragePool", 11, &[1, 3, 8, 7], vec![], vec![("kernel_shape", is(&[3, 3])), ("auto_pad", Attr::S("SAME_LOWER"))]),
+        case("GlobalAveragePool", 11, &[1, 3, 8, 7], vec![], vec![]),
+        case("GlobalAveragePool", 11, &[1, 3, 8], vec![], vec![]),
+        case("GlobalMaxPool", 11, &[1, 3, 8, 7], vec![], vec![]),
+        case("ReduceMean", 13, &[1, 3, 8, 7], vec![], vec![("axes", is(&[-1, 2])), ("keepdims", Attr::I(0))]),
+        case("ReduceMean", 18, &[1, 8, 7, 3], vec![ints(&[1, 2])], vec![]),
+        case("BatchNormalization", 15, &[1, 3, 4, 5], vec![b(3), b(3), b(3), positive(3)], vec![("epsilon", Attr::F(0.01))]),
+        case("BatchNormalization", 9, &[1, 3, 4], vec![b(3), b(3), b(3), positive(3)], vec![("momentum", Attr::F(0.01))]),
+        case("BatchNormalization", 9, &[2, 3], vec![b(3), b(3), b(3), positive(3)], vec![]),
+        case("Softmax", 11, &[2, 3, 4], vec![], vec![]),
+        case("Softmax", 11, &[2, 3, 4], vec![], vec![("axis", Attr::I(2))]),
+        case("Softmax", 13, &[2, 3, 4], vec![], vec![]),
+        case("Softmax", 13, &[2, 3, 4], vec![], vec![("axis", Attr::I(1))]),
+        case("Reshape", 13, &[1, 3, 4], vec![ints(&[0, -1, 2])], vec![]),
+        case("Flatten", 13, &[1, 3, 4], vec![], vec![]),
+        case("Flatten", 13, &[2, 3, 4], vec![], vec![("axis", Attr::I(-1))]),
+        case("Squeeze", 11, &[1, 3, 1], vec![], vec![("axes", is(&[2]))]),
+        case("Squeeze", 13, &[1, 3, 1], vec![ints(&[0])], vec![]),
+        case("Unsqueeze", 11, &[1, 3], vec![], vec![("axes", is(&[0, 3]))]),
+        case("Unsqueeze", 13, &[1, 3], vec![ints(&[-1])], vec![]),
+        case("Transpose", 13, &[1, 3, 4, 2], vec![], vec![("perm", is(&[2, 0, 3, 1]))]),
+        case("Transpose", 13, &[1, 3, 4], vec![], vec![]),
+        case("Pad", 10, &[1, 3, 4], vec![], vec![("pads", is(&[0, 1, 2, 0, 0, 1])), ("value", Attr::F(0.5))]),
+        case("Pad", 13, &[1, 3, 4], vec![ints(&[0, 1, 2, 0, 0, 1]), scalar(-1.0)], vec![("mode", Attr::S("constant"))]),
+        case("Pad", 18, &[1, 3, 4], vec![ints(&[1, 0, 2, 0, 3, 0]), scalar(0.5), ints(&[-1, 0, 1])], vec![]),
+        case("Concat", 13, &[1, 3, 4], vec![w(&[1, 2, 4])], vec![("axis", Attr::I(-2))]),
+        case("Identity", 13, &[1, 3, 4], vec![], vec![]),
+        case("Dropout", 13, &[1, 3, 4], vec![], vec![]),
+        case("Dropout", 10, &[1, 3, 4], vec![], vec![("ratio", Attr::F(0.5))]),
+        case("Cast", 13, &[1, 3, 4], vec![], vec![("to", Attr::I(1))]),
+    ]
+}
+
+#[test]
+fn every_operator_equals_the_reference() {
+    let mut failures = Vec::new();
+    for case in supported_cases() {
+        let check = || -> Result<f64, String> {
+            let imported = case.model().import().map_err(|e| e.to_string())?;
+            compare(&imported, &lower(&imported).map_err(|e| e.to_string())?)
+        };
+        match check() {
+            Ok(db) if db >= 100.0 => {}
+            other => failures.push(format!("{} of operator set {} {:?}: {other:?}", case.operator, case.opset, case.attributes)),
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn partial_support_is_an_error() {
+    let check = |case: Case, words: &str| {
+        let imported = case.model().import().unwrap();
+        let error = lower(&imported).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(error.code(), "unsupported-operator");
+        assert!(!error.hint().is_empty());
+        let all = unsupported(&imported);
+        assert_eq!((&*all[0].node, &*all[0].operator, all[0].opset), ("y_node", case.operator, case.opset));
+    };
+    let is = |v: &[i64]| Attr::Is(v.to_vec());
+    check(case("Conv", 11, &[1, 3, 5, 5, 5], vec![array(&[4, 3, 3, 3, 3], 1)], vec![]), "rank 5");
+    check(case("Conv", 11, &[1, 3, 5, 5], vec![array(&[4, 3, 3, 3], 1)], vec![("surprise", Attr::I(1))]), "attribute 'surprise' is not known");
+    check(case("Pad", 13, &[1, 3, 4], vec![ints(&[0, 0, 1, 0, 0, 1])], vec![("mode", Attr::S("reflect"))]), "mode 'reflect'");
+    check(case("Pad", 13, &[1, 3, 4], vec![ints(&[0, 0, -1, 0, 0, 0])], vec![]), "cannot be expressed");
+    check(case("LeakyRelu", 13, &[1, 3], vec![], vec![]), "node 'y_node' (LeakyRelu, operator set 13) is not supported");
+    check(case("Cast", 13, &[1, 3], vec![], vec![("to", Attr::I(7))]), "float32 to int64");
+    check(case("ReduceMean", 13, &[1, 3, 4], vec![], vec![("axes", is(&[0, 1]))]), "reduces axes [0, 1]");
+    check(case("NoSuchOperator", 13, &[1, 3], vec![], vec![]), "there is no such operator");
+}
+
+#[test]
+fn weights_computed_at_run_time_are_refused() {
+    let model = ModelBuilder::new(13).input("x", &[1, 2, 4, 4]).input("w", &[3, 2, 3, 3]).node("Conv", &["x", "w"], &["y"], &[]).output("y");
+    let error = lower(&model.import().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("'w' is computed at run time"), "{error}");
+}
+
+#[test]
+fn all_unsupported_nodes_are_listed() {
+    let model = ModelBuilder::new(13)
+        .input("x", &[1, 4])
+        .node("LeakyRelu", &["x"], &["a"], &[])
+        .node("Relu", &["a"], &["b"], &[])
+        .node("NoSuchOperator", &["b"], &["c"], &[])
+        .node("Relu", &["c"], &["d"], &[])
+        .node("Mish", &["d"], &["y"], &[])
+        .output("y");
+    let found: Vec<String> = unsupported(&model.import().unwrap()).into_iter().map(|u| u.operator).collect();
+    assert_eq!(found, ["LeakyRelu", "NoSuchOperator", "Mish"]);
+}
+
+#[test]
+fn shape_arithmetic_is_folded() {
+    // torch's x.view(x.size(0), -1).
+    let model = ModelBuilder::new(13)
+        .input("x", &[1, 3, 4])
+        .weight("zero", Array::new(vec![], ArrayData::I64(vec![0])))
+        .weight("minus_one", ints(&[-1]))
+        .weight("axes", ints(&[0]))
+        .node("Shape", &["x"], &["shape"], &[])
+        .node("Gather", &["shape", "zero"], &["n"], &[("axis", Attr::I(0))])
+        .node("Unsqueeze", &["n", "axes"], &["n1"], &[])
+        .node("Concat", &["n1", "minus_one"], &["target"], &[("axis", Attr::I(0))])
+        .node("Reshape", &["x", "target"], &["y"], &[])
+        .output("y");
+    let imported = model.import().unwrap();
+    let graph = lower(&imported).unwrap();
+    assert_eq!(graph.nodes.len(), 1);
+    assert_eq!(graph.outputs[0].shape, [1, 12]);
+    check_against_reference(&imported, &graph, 199.0);
+}

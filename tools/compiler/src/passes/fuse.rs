@@ -1,196 +1,235 @@
-//! Scale, bias, clamp and zero padding move into the product before or behind them.
+//! Work that moves into the layer before it: factors and offsets per channel, clamps, zero padding.
 
-use crate::graph::{Binary, Clamp, Constant, Graph, Operator, TensorId, Unary};
+use super::rewrite::{add_constant, can_bypass, constant, insert, only_consumer, producer};
+use crate::graph::{Binary, Clamp, Graph, Operator, TensorId, Unary, Window};
 
-/// One round; whether anything was fused.
-pub(super) fn run(graph: &mut Graph) -> bool {
-    let mut changed = false;
-    for i in 0..graph.nodes.len() {
-        changed |= fuse_scale_and_bias(graph, i) || fuse_clamp(graph, i) || fuse_pad(graph, i);
-        if changed {
-            graph.compact();
-            // Indices have moved.
-            return true;
+/// A layer followed by a factor and an offset per channel has them in its weights and bias.
+///
+/// The second node is a product, sum or difference with a constant that varies along the last axis
+/// only, or the depthwise 1x1 convolution that a batch normalization becomes.
+pub fn affine(graph: &mut Graph, i: usize) -> bool {
+    let Some((x, factor, offset)) = affine_of(graph, i) else { return false };
+    let Some(layer) = only_consumer(graph, x).and_then(|_| graph.producer(x)) else { return false };
+    let y = graph.nodes[i].outputs[0];
+    let inputs = graph.nodes[layer].inputs.clone();
+    if graph.tensor(x).shape != graph.tensor(y).shape || graph.nodes[layer].operator.clamp() != Some(Clamp::default()) {
+        return false;
+    }
+    let channels = factor.len();
+    // Where the channel of a weight is: OHWI and [O, I] by rows, HWC by columns.
+    let by_rows = match graph.nodes[layer].operator {
+        Operator::Conv2d { .. } | Operator::FullyConnected { .. } => true,
+        Operator::DepthwiseConv2d { .. } => false,
+        _ => return false,
+    };
+    let (Some(weights), bias) = (constant(graph, inputs[1]), inputs.get(2).map(|&b| constant(graph, b))) else { return false };
+    if weights.len() % channels != 0 || bias.is_some_and(|b| b.is_none_or(|b| b.len() != channels)) {
+        return false;
+    }
+    let row = weights.len() / channels;
+    let channel = |k: usize| if by_rows { k / row } else { k % channels };
+    let scaled: Vec<f32> = weights.iter().enumerate().map(|(k, &w)| (f64::from(w) * factor[channel(k)]) as f32).collect();
+    let old_bias = |c: usize| bias.flatten().map_or(0.0, |b| f64::from(b[c]));
+    let shifted: Vec<f32> = (0..channels).map(|c| (old_bias(c) * factor[c] + offset[c]) as f32).collect();
+    if !scaled.iter().chain(&shifted).all(|v| v.is_finite()) {
+        return false;
+    }
+    let scaled = add_constant(graph, inputs[1], graph.tensor(inputs[1]).shape.clone(), scaled);
+    let bias_name = graph.tensor(inputs[1]).name.clone() + "_bias";
+    let shifted = graph.add_constant(&bias_name, vec![channels], crate::graph::Constant::F32(shifted));
+    graph.nodes[layer].inputs = vec![inputs[0], scaled, shifted];
+    let clamp = graph.nodes[i].operator.clamp().unwrap_or_default();
+    graph.nodes[layer].operator.set_clamp(clamp);
+    take_over(graph, layer, i);
+    true
+}
+
+/// Operand, factors and offsets of node `i`, one per channel of its result.
+fn affine_of(graph: &Graph, i: usize) -> Option<(TensorId, Vec<f64>, Vec<f64>)> {
+    let node = &graph.nodes[i];
+    let shape = &graph.tensor(node.outputs[0]).shape;
+    let channels = *shape.last()?;
+    let wide = |v: &[f32]| v.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+    match &node.operator {
+        Operator::DepthwiseConv2d { window, multiplier: 1, .. } => {
+            let plain = window.kernel == [1, 1] && window.stride == [1, 1] && window.padding == [0, 0];
+            let factor = constant(graph, *node.inputs.get(1)?).filter(|_| plain)?;
+            let offset = match node.inputs.get(2) {
+                Some(&b) => wide(constant(graph, b)?),
+                None => vec![0.0; channels],
+            };
+            Some((node.inputs[0], wide(factor), offset))
         }
+        Operator::Binary { function, .. } => {
+            let per_channel = |id: TensorId| {
+                let own = &graph.tensor(id).shape;
+                let values = wide(constant(graph, id)?);
+                match values.len() {
+                    1 => Some(vec![values[0]; channels]),
+                    n if n == channels && own.last() == Some(&n) => Some(values),
+                    _ => None,
+                }
+            };
+            let (x, c, swapped) = match (per_channel(node.inputs[1]), per_channel(node.inputs[0])) {
+                (Some(c), None) => (node.inputs[0], c, false),
+                (None, Some(c)) => (node.inputs[1], c, true),
+                _ => return None,
+            };
+            let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
+            let negative = |v: Vec<f64>| v.into_iter().map(|x| -x).collect::<Vec<_>>();
+            Some(match (function, swapped) {
+                (Binary::Mul, _) => (x, c, zeros),
+                (Binary::Add, _) => (x, ones, c),
+                (Binary::Sub, false) => (x, ones, negative(c)),
+                (Binary::Sub, true) => (x, negative(ones), c),
+            })
+        }
+        _ => None,
     }
-    changed
 }
 
-/// The node that computes `id`, if only node `reader` reads it.
-fn only_for(graph: &Graph, id: TensorId, reader: usize) -> Option<usize> {
-    let alone = graph.consumers(id) == [reader] && !graph.is_output(id);
-    graph.producer(id).filter(|_| alone)
-}
-
-/// Node `i` disappears; node `before` computes its result.
-fn take_over(graph: &mut Graph, before: usize, i: usize) {
-    let outputs = graph.nodes[i].outputs.clone();
-    let onnx = graph.nodes[i].onnx.clone();
-    graph.nodes[before].outputs = outputs;
-    if !onnx.is_empty() {
-        graph.nodes[before].onnx = format!("{}+{onnx}", graph.nodes[before].onnx);
+/// A clamp goes into the node before it; one that limits nothing goes away.
+pub fn clamp(graph: &mut Graph, i: usize) -> bool {
+    let Operator::Unary(Unary::Clamp(second)) = graph.nodes[i].operator else { return false };
+    let (x, y) = (graph.nodes[i].inputs[0], graph.nodes[i].outputs[0]);
+    if second == Clamp::default() && can_bypass(graph, x, y) {
+        graph.replace_uses(y, x);
+        graph.nodes.remove(i);
+        return true;
     }
-    graph.nodes.remove(i);
-}
-
-/// y = x * scale + bias per channel behind a product with constant weights.
-fn fuse_scale_and_bias(graph: &mut Graph, i: usize) -> bool {
-    let Some((x, scale, bias)) = scale_and_bias(graph, i) else { return false };
-    let Some(before) = only_for(graph, x, i) else { return false };
-    let product = &graph.nodes[before];
-    let (Operator::Conv2d { clamp, .. } | Operator::DepthwiseConv2d { clamp, .. } | Operator::FullyConnected { clamp }) =
-        product.operator
-    else {
-        return false;
-    };
-    let channel_last = matches!(product.operator, Operator::DepthwiseConv2d { .. });
-    let weights = product.inputs[1];
-    let n = *graph.tensor(x).shape.last().unwrap_or(&1);
-    let Some(values) = graph.tensor(weights).constant.as_ref().and_then(Constant::as_f32) else { return false };
-    let old_bias = match product.inputs.get(2).map(|&b| graph.tensor(b).constant.as_ref().and_then(Constant::as_f32)) {
-        Some(Some(b)) => b.to_vec(),
-        Some(None) => return false,
-        None => vec![0.0; n],
-    };
-    let same_shape = graph.tensor(x).shape == graph.tensor(graph.nodes[i].outputs[0]).shape;
-    if clamp != Clamp::default() || !same_shape || scale.len() != n || old_bias.len() != n {
-        return false;
+    let Some(before) = only_consumer(graph, x).and_then(|_| graph.producer(x)) else { return false };
+    if matches!(graph.nodes[before].operator, Operator::MaxPool2d { .. }) && before_max(graph, before, i) {
+        return true;
     }
-    let filter = values.len() / n;
-    // In binary64, so that folding costs one rounding.
-    let channel = |j: usize| if channel_last { j % n } else { j / filter };
-    let scaled = values.iter().enumerate().map(|(j, &w)| (f64::from(w) * scale[channel(j)]) as f32).collect();
-    let shifted = old_bias.iter().zip(scale.iter().zip(&bias)).map(|(&b, (s, t))| (f64::from(b) * s + t) as f32).collect();
-    let (shape, name) = (graph.tensor(weights).shape.clone(), graph.tensor(weights).name.clone());
-    let new_weights = graph.add_constant(&name, shape, Constant::F32(scaled));
-    let new_bias = graph.add_constant(&format!("{name}_bias"), vec![n], Constant::F32(shifted));
-    let product = &mut graph.nodes[before];
-    product.inputs.truncate(1);
-    product.inputs.extend([new_weights, new_bias]);
+    let Some(first) = graph.nodes[before].operator.clamp() else { return false };
+    graph.nodes[before].operator.set_clamp(both(first, second));
     take_over(graph, before, i);
     true
 }
 
-/// Node `i` as x * scale + bias over the last axis of x.
-fn scale_and_bias(graph: &Graph, i: usize) -> Option<(TensorId, Vec<f64>, Vec<f64>)> {
-    let node = &graph.nodes[i];
-    let n = *graph.tensor(node.outputs[0]).shape.last()?;
-    match &node.operator {
-        Operator::DepthwiseConv2d { window, multiplier: 1, clamp } if *clamp == Clamp::default() => {
-            let pointwise = window.kernel == [1, 1] && window.stride == [1, 1] && window.padding == [0, 0];
-            let bias = match node.inputs.get(2) {
-                Some(&bias) => channel_values(graph, bias, n)?,
-                None => vec![0.0; n],
-            };
-            pointwise.then_some((node.inputs[0], channel_values(graph, node.inputs[1], n)?, bias))
+/// The maximum of clamped values is the clamped maximum: where the layer before the pool can clamp,
+/// the clamp goes there, which lets a quantizer spend its range on what survives.
+fn before_max(graph: &mut Graph, pool: usize, i: usize) -> bool {
+    let x = graph.nodes[pool].inputs[0];
+    let Some(layer) = only_consumer(graph, x).and_then(|_| graph.producer(x)) else { return false };
+    let layers = [Operator::clamp(&graph.nodes[layer].operator), Operator::clamp(&graph.nodes[i].operator)];
+    let ([Some(first), Some(second)], false) = (layers, matches!(graph.nodes[layer].operator, Operator::MaxPool2d { .. })) else {
+        return false;
+    };
+    graph.nodes[layer].operator.set_clamp(both(first, second));
+    let onnx = graph.nodes[i].onnx.clone();
+    graph.nodes[layer].onnx = format!("{}+{onnx}", graph.nodes[layer].onnx);
+    // What the layer computes now is no tensor of the file.
+    graph.tensor_mut(x).origin = None;
+    graph.nodes[pool].outputs[0] = graph.nodes[i].outputs[0];
+    graph.nodes.remove(i);
+    true
+}
+
+/// A clamp of a reshape is a reshape of a clamp, which then fuses.
+pub fn lift_clamp(graph: &mut Graph, i: usize) -> bool {
+    if !matches!(graph.nodes[i].operator, Operator::Unary(Unary::Clamp(_))) {
+        return false;
+    }
+    let x = graph.nodes[i].inputs[0];
+    let Some(reshape) = only_consumer(graph, x).and_then(|_| graph.producer(x)) else { return false };
+    if graph.nodes[reshape].operator != Operator::Reshape {
+        return false;
+    }
+    let before = graph.nodes[reshape].inputs[0];
+    let fuses = producer(graph, before).is_some_and(|n| n.operator.clamp().is_some());
+    if !fuses || only_consumer(graph, before).is_none() || graph.tensor(before).constant.is_some() {
+        return false;
+    }
+    let shape = graph.tensor(before).shape.clone();
+    let (node, y) = (graph.nodes[i].clone(), graph.nodes[i].outputs[0]);
+    let clamped = super::rewrite::add_reshaped(graph, y, shape);
+    graph.nodes[i].operator = Operator::Reshape;
+    graph.nodes[i].name = graph.nodes[reshape].name.clone();
+    graph.nodes[i].onnx = graph.nodes[reshape].onnx.clone();
+    graph.nodes[i].inputs[0] = clamped;
+    graph.nodes.remove(reshape);
+    insert(graph, reshape, &node.name, &node.onnx, node.operator, vec![before], clamped);
+    true
+}
+
+/// Zeros around a feature map become padding of the convolution or average that reads them; padding
+/// by nothing goes away.
+pub fn pad(graph: &mut Graph, i: usize) -> bool {
+    if let Operator::Pad { pads, .. } = &graph.nodes[i].operator
+        && pads.iter().all(|p| *p == [0, 0])
+        && can_bypass(graph, graph.nodes[i].inputs[0], graph.nodes[i].outputs[0])
+    {
+        let (x, y) = (graph.nodes[i].inputs[0], graph.nodes[i].outputs[0]);
+        graph.replace_uses(y, x);
+        graph.nodes.remove(i);
+        return true;
+    }
+    let Some((x, near)) = graph.nodes[i].inputs.first().and_then(|&id| producer(graph, id)).and_then(|n| match &n.operator {
+        Operator::Pad { pads, value } if *value == 0.0 && pads.len() == 4 && pads[0] == [0, 0] && pads[3] == [0, 0] => {
+            Some((n.inputs[0], [pads[1][0], pads[2][0]]))
         }
-        Operator::Binary { function, clamp } if *clamp == Clamp::default() => {
-            let (a, b) = (node.inputs[0], node.inputs[1]);
-            let constant_first = graph.tensor(a).constant.is_some();
-            let (x, constant) = if constant_first { (b, a) } else { (a, b) };
-            let values = channel_values(graph, constant, n)?;
-            let (zeros, ones) = (vec![0.0; n], vec![1.0; n]);
-            let negated = |v: Vec<f64>| v.into_iter().map(|x| -x).collect();
-            match (function, constant_first) {
-                (Binary::Mul, _) => Some((x, values, zeros)),
-                (Binary::Add, _) => Some((x, ones, values)),
-                (Binary::Sub, false) => Some((x, ones, negated(values))),
-                (Binary::Sub, true) => Some((x, negated(ones), values)),
+        _ => None,
+    }) else {
+        return false;
+    };
+    let unpadded = graph.tensor(x).shape.clone();
+    let padded = graph.tensor(graph.nodes[i].inputs[0]).shape.clone();
+    let out = graph.tensor(graph.nodes[i].outputs[0]).shape.clone();
+    // Kernels take no window that lies as a whole beyond the bottom or right edge.
+    let reaches = |window: &Window, a: usize| (out[a + 1] - 1) * window.stride[a] < unpadded[a + 1] + window.padding[a] + near[a];
+    match &mut graph.nodes[i].operator {
+        Operator::Conv2d { window, .. } | Operator::DepthwiseConv2d { window, .. } if reaches(window, 0) && reaches(window, 1) => {
+            window.padding = [window.padding[0] + near[0], window.padding[1] + near[1]];
+        }
+        // Only where every window lay inside the padded map: then all its zeros count, as they did.
+        Operator::AveragePool2d { window, count_include_pad, .. } if window.padding == [0, 0] => {
+            let inside = |a: usize| (out[a + 1] - 1) * window.stride[a] + (window.kernel[a] - 1) * window.dilation[a] < padded[a + 1];
+            if !inside(0) || !inside(1) || !reaches(window, 0) || !reaches(window, 1) {
+                return false;
             }
+            window.padding = near;
+            *count_include_pad = true;
         }
-        _ => None,
-    }
-}
-
-/// A constant that broadcasts along the last axis only, one value per channel.
-fn channel_values(graph: &Graph, id: TensorId, n: usize) -> Option<Vec<f64>> {
-    let tensor = graph.tensor(id);
-    let values = tensor.constant.as_ref()?.as_f32()?;
-    let last = tensor.shape.last().copied().unwrap_or(1);
-    match values.len() {
-        1 => Some(vec![f64::from(values[0]); n]),
-        len if len == n && last == n => Some(values.iter().map(|&v| f64::from(v)).collect()),
-        _ => None,
-    }
-}
-
-/// A clamp behind an operator that can clamp.
-fn fuse_clamp(graph: &mut Graph, i: usize) -> bool {
-    let Operator::Unary(Unary::Clamp(outer)) = graph.nodes[i].operator else { return false };
-    let Some(before) = only_for(graph, graph.nodes[i].inputs[0], i) else { return false };
-    match &mut graph.nodes[before].operator {
-        Operator::Conv2d { clamp, .. }
-        | Operator::DepthwiseConv2d { clamp, .. }
-        | Operator::FullyConnected { clamp }
-        | Operator::Binary { clamp, .. }
-        | Operator::AveragePool2d { clamp, .. }
-        | Operator::Unary(Unary::Clamp(clamp)) => *clamp = both(*clamp, outer),
-        Operator::MaxPool2d { .. } => return clamp_before_max(graph, before, i),
         _ => return false,
     }
-    take_over(graph, before, i);
+    graph.nodes[i].inputs[0] = x;
     true
 }
 
-/// The maximum of clamped values is the clamped maximum; before it the clamp may find a product.
-fn clamp_before_max(graph: &mut Graph, pool: usize, i: usize) -> bool {
-    let source = graph.nodes[pool].inputs[0];
-    let Some(producer) = only_for(graph, source, pool) else { return false };
-    let fusable = matches!(
-        graph.nodes[producer].operator,
-        Operator::Conv2d { .. } | Operator::DepthwiseConv2d { .. } | Operator::Binary { .. }
-    );
-    if !fusable {
-        return false;
+/// Node `first` computes the result of node `second`, which follows it and goes away.
+fn take_over(graph: &mut Graph, first: usize, second: usize) {
+    let (x, y) = (graph.nodes[first].outputs[0], graph.nodes[second].outputs[0]);
+    // The place of `first` is before every reader of `y`, whose tensor keeps name and origin.
+    graph.nodes[first].outputs[0] = y;
+    let onnx = graph.nodes[second].onnx.clone();
+    if !onnx.is_empty() && graph.nodes[first].onnx != onnx {
+        graph.nodes[first].onnx = format!("{}+{onnx}", graph.nodes[first].onnx);
     }
-    // pool(x) -> clamp becomes clamp(x) -> pool: operators and results change places.
-    let clamped = {
-        let tensor = graph.tensor(source).clone();
-        graph.add_tensor(crate::graph::Tensor { origin: None, ..tensor })
-    };
-    let (pool_output, output) = (graph.nodes[pool].outputs[0], graph.nodes[i].outputs[0]);
-    debug_assert_eq!(graph.nodes[i].inputs, [pool_output]);
-    let mut clamp_node = graph.nodes.remove(i);
-    clamp_node.inputs = vec![source];
-    clamp_node.outputs = vec![clamped];
-    graph.nodes[pool].inputs = vec![clamped];
-    graph.nodes[pool].outputs = vec![output];
-    graph.nodes.insert(pool, clamp_node);
-    true
+    debug_assert!(graph.consumers(x) == [second]);
+    graph.nodes.remove(second);
 }
 
-/// `inner`, then `outer`.
-fn both(inner: Clamp, outer: Clamp) -> Clamp {
-    let apply = |x: f32| {
-        let x = outer.min.map_or(x, |min| x.max(min));
-        outer.max.map_or(x, |max| x.min(max))
-    };
-    Clamp {
-        min: inner.min.map(apply).or(outer.min),
-        max: inner.max.map(apply).or(outer.max),
-    }
+/// First one clamp, then another: the second applied to the limits of the first.
+fn both(first: Clamp, second: Clamp) -> Clamp {
+    let low = second.min.unwrap_or(f32::NEG_INFINITY);
+    let high = second.max.unwrap_or(f32::INFINITY);
+    let limit = |x: f32| Some(x.max(low).min(high)).filter(|x| x.is_finite());
+    Clamp { min: limit(first.min.unwrap_or(f32::NEG_INFINITY)), max: limit(first.max.unwrap_or(f32::INFINITY)) }
 }
 
-/// Zero padding of rows and columns before a convolution.
-fn fuse_pad(graph: &mut Graph, i: usize) -> bool {
-    let (Operator::Conv2d { .. } | Operator::DepthwiseConv2d { .. }) = graph.nodes[i].operator else { return false };
-    let padded = graph.nodes[i].inputs[0];
-    let Some(before) = only_for(graph, padded, i) else { return false };
-    let Operator::Pad { pads, value } = &graph.nodes[before].operator else { return false };
-    let ([[0, 0], rows, columns, [0, 0]], true) = (&pads[..], *value == 0.0) else { return false };
-    let added = [rows[0], columns[0]];
-    let source = graph.nodes[before].inputs[0];
-    let (input, output) = (graph.tensor(source).shape.clone(), graph.tensor(graph.nodes[i].outputs[0]).shape.clone());
-    let (Operator::Conv2d { window, .. } | Operator::DepthwiseConv2d { window, .. }) = &mut graph.nodes[i].operator
-    else {
-        return false;
-    };
-    let padding = [window.padding[0] + added[0], window.padding[1] + added[1]];
-    // Kernels take no window that lies as a whole beyond the bottom or right edge.
-    if (0..2).any(|a| (output[a + 1] - 1) * window.stride[a] >= input[a + 1] + padding[a]) {
-        return false;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clamps_compose() {
+        let clamp = |min: Option<f32>, max: Option<f32>| Clamp { min, max };
+        let check = |a: Clamp, b: Clamp, expected: Clamp| assert_eq!(both(a, b), expected, "{a:?} then {b:?}");
+        check(clamp(Some(0.0), None), clamp(None, Some(6.0)), clamp(Some(0.0), Some(6.0)));
+        check(clamp(None, None), clamp(Some(-1.0), None), clamp(Some(-1.0), None));
+        check(clamp(Some(0.0), Some(6.0)), clamp(Some(-1.0), Some(1.0)), clamp(Some(0.0), Some(1.0)));
+        check(clamp(Some(2.0), Some(6.0)), clamp(Some(-1.0), Some(1.0)), clamp(Some(1.0), Some(1.0)));
+        check(clamp(None, Some(-3.0)), clamp(Some(0.0), None), clamp(Some(0.0), Some(0.0)));
     }
-    window.padding = padding;
-    graph.nodes[i].inputs[0] = source;
-    true
 }

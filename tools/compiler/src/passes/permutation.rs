@@ -1,0 +1,59 @@
+//! Arithmetic of axis permutations. `p` says: axis i of the result is axis `p[i]` of the operand.
+
+/// The permutation that undoes `p`.
+pub fn inverse(p: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; p.len()];
+    for (i, &axis) in p.iter().enumerate() {
+        inverse[axis] = i;
+    }
+    inverse
+}
+
+/// First `first`, then `second`.
+pub fn compose(first: &[usize], second: &[usize]) -> Vec<usize> {
+    second.iter().map(|&axis| first[axis]).collect()
+}
+
+/// `shape` after the permutation.
+pub fn apply(p: &[usize], shape: &[usize]) -> Vec<usize> {
+    p.iter().map(|&axis| shape[axis]).collect()
+}
+
+/// Whether nothing moves.
+pub fn is_identity(p: &[usize]) -> bool {
+    p.iter().enumerate().all(|(i, &axis)| i == axis)
+}
+
+/// Whether only axes of size 1 move, so that the elements stay in order.
+pub fn keeps_order(p: &[usize], shape: &[usize]) -> bool {
+    p.iter().filter(|&&axis| shape[axis] != 1).is_sorted()
+}
+
+/// Where each element of a tensor of shape `shape` goes: element i of the permuted tensor is
+/// element `order[i]`.
+pub fn element_order(p: &[usize], shape: &[usize]) -> Vec<usize> {
+    let elements: Vec<usize> = (0..shape.iter().product()).collect();
+    crate::evaluate::transpose(&elements, shape, p)
+}
+
+/// The number of leading axes that stay and hold `leading` elements together, if there is one.
+pub fn fixed_prefix(p: &[usize], shape: &[usize], leading: usize) -> Option<usize> {
+    let fixed = p.iter().enumerate().take_while(|&(i, &axis)| i == axis).count();
+    (0..=fixed).find(|&k| shape[..k].iter().product::<usize>() == leading)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permutations_behave() {
+        let p = [0, 3, 1, 2];
+        assert!(is_identity(&compose(&p, &inverse(&p))));
+        assert_eq!(apply(&p, &[1, 4, 5, 3]), [1, 3, 4, 5]);
+        assert!(keeps_order(&p, &[1, 1, 1, 3]) && keeps_order(&p, &[2, 7, 1, 1]) && !keeps_order(&p, &[1, 2, 1, 3]));
+        assert_eq!(element_order(&[1, 0], &[2, 3]), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(fixed_prefix(&[0, 1, 3, 2], &[2, 3, 4, 5], 6), Some(2));
+        assert_eq!(fixed_prefix(&[0, 2, 1], &[2, 3, 4], 3), None);
+    }
+}
