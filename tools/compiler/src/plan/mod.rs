@@ -20,7 +20,7 @@ use crate::graph::{Graph, Node, TensorId};
 use lifetimes::{InPlace, Lifetimes};
 
 /// Every tensor and every scratch buffer starts at a multiple of this, counted from the arena's start.
-pub const ARENA_ALIGNMENT: usize = 16;
+pub use tinfer::image::ALIGNMENT as ARENA_ALIGNMENT;
 
 /// Bytes of the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
