@@ -62,7 +62,9 @@ fn broadcast_shapes(random: &mut Random) -> [[u32; MAX_RANK]; 3] {
     loop {
         let mut shapes = [[1; MAX_RANK]; 3];
         let style = random.below(4);
-        for axis in 5 - random.range(0, 5) as usize..MAX_RANK {
+        let [a_shape, b_shape, output] = &mut shapes;
+        let first = MAX_RANK - random.range(0, 5) as usize;
+        for (axis, ((a_dim, b_dim), o_dim)) in a_shape.iter_mut().zip(b_shape).zip(output).enumerate().skip(first) {
             let dim = random.range(1, if axis == 4 { 70 } else { 6 });
             let (a, b) = match style {
                 0 => (dim, dim),
@@ -74,9 +76,7 @@ fn broadcast_shapes(random: &mut Random) -> [[u32; MAX_RANK]; 3] {
                     _ => (dim, dim),
                 },
             };
-            shapes[0][axis] = a;
-            shapes[1][axis] = b;
-            shapes[2][axis] = a.max(b);
+            (*a_dim, *b_dim, *o_dim) = (a, b, a.max(b));
         }
         if count(shapes[2]) <= CAPACITY / 3 - 4 {
             return shapes;

@@ -354,6 +354,11 @@ fn the_digest_depends_on_the_seed_and_on_nothing_else() {
     assert_ne!(digest(7), digest(8));
 }
 
+#[test]
+fn the_arithmetic_has_not_changed() {
+    assert_eq!(contract::run(&PORTABLE, contract::PINNED_CASES, 0), Ok(contract::PINNED_DIGEST));
+}
+
 /// Whatever is too short, a kernel says so and does not panic.
 #[test]
 fn short_slices_are_refused() {
