@@ -12,5 +12,6 @@ pub mod model_toml;
 pub mod pack;
 pub mod passes;
 pub mod plan;
+pub mod quantize;
 pub mod runner;
 pub mod samples;

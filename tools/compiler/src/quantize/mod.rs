@@ -1,0 +1,185 @@
+//! From a float graph and observed ranges to an int8 graph.
+//!
+//! ```text
+//! Graph (f32) + Ranges -> share.rs    which tensors have one quantization; Requantize where they cannot
+//!                      -> range.rs    a range for each, its scale and zero point
+//!                      -> weights.rs  weights per channel, biases, constants
+//!                      -> Graph (int8)
+//! ```
+//!
+//! real = scale * (q - zero_point), see Jacob et al. 2018 (arXiv 1712.05877) and the TFLite int8
+//! specification. Tensors that are quantized already (QDQ models) keep their quantization.
+
+mod calibrate;
+mod histogram;
+mod range;
+mod share;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+pub use calibrate::{Ranges, calibrate};
+pub use histogram::{Bin, Histogram};
+pub use range::{Range, RangeMethod};
+
+use crate::graph::{Clamp, Constant, Graph, Operator, Quantization, TensorId, Unary};
+use tinfer::tensor::ElementType;
+
+/// How a graph is quantized.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct QuantizeOptions {
+    /// How ranges follow from observed values.
+    pub method: RangeMethod,
+}
+
+/// Why a graph cannot be quantized.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum QuantizeError {
+    /// Nothing says how large a tensor's values are.
+    #[error("tensor {tensor} has no observed range: give calibration samples (--calibration FILE.npz)")]
+    NoRange {
+        /// The tensor.
+        tensor: String,
+    },
+    /// A tensor had NaN or infinite values.
+    #[error("tensor {tensor} had {n} values that are NaN or infinite: remove the calibration samples that cause them")]
+    NotFinite {
+        /// The tensor, or the constant.
+        tensor: String,
+        /// How many.
+        n: u64,
+    },
+    /// A tensor's elements are no real numbers.
+    #[error("tensor {tensor} is {found}, int8 models hold float32 tensors only: convert with --precision float32")]
+    ElementType {
+        /// The tensor.
+        tensor: String,
+        /// Its type.
+        found: &'static str,
+    },
+    /// Weights that are computed while the model runs.
+    #[error("the {what} of node {node} are no constants: int8 needs constant weights, convert with --precision float32")]
+    NotConstant {
+        /// The node.
+        node: String,
+        /// `weights` or `bias`.
+        what: &'static str,
+    },
+    /// Padding with a value that the padded tensor cannot hold.
+    #[error("node {node} pads with {value}, which int8 cannot hold: convert with --precision float32")]
+    PadValue {
+        /// The node.
+        node: String,
+        /// In real units.
+        value: f32,
+    },
+}
+
+/// Quantizes a simplified graph to int8.
+///
+/// Every tensor gets its final element type and quantization. Ports keep the element type of the ONNX
+/// file: the host quantizes.
+///
+/// # Errors
+/// [`QuantizeError`]
+pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Result<Graph, QuantizeError> {
+    let mut graph = graph;
+    graph.compact();
+    check_element_types(&graph)?;
+    let own = own_ranges(&graph, ranges, options.method)?;
+    share::activations(&mut graph, own)?;
+    weights::constants(&mut graph)?;
+    graph.compact();
+    Ok(graph)
+}
+
+fn check_element_types(graph: &Graph) -> Result<(), QuantizeError> {
+    let computed = graph.nodes.iter().flat_map(|n| &n.outputs).chain(graph.inputs.iter().map(|p| &p.tensor));
+    for tensor in computed.map(|&id| graph.tensor(id)) {
+        let known = match tensor.element_type {
+            ElementType::F32 => true,
+            ElementType::I8 => tensor.quantization.is_some(),
+            _ => false,
+        };
+        if !known {
+            let found = tensor.element_type.name();
+            return Err(QuantizeError::ElementType { tensor: tensor.name.clone(), found });
+        }
+    }
+    Ok(())
+}
+
+/// The range of each tensor on its own, from what was observed and from constants.
+fn own_ranges(graph: &Graph, ranges: &Ranges, method: RangeMethod) -> Result<Vec<Option<Range>>, QuantizeError> {
+    let producers = share::producers(graph);
+    let own = |(idx, tensor): (usize, &crate::graph::Tensor)| {
+        let not_finite = |n: u64| QuantizeError::NotFinite { tensor: tensor.name.clone(), n };
+        match &tensor.constant {
+            Some(Constant::F32(values)) => {
+                let n = values.iter().filter(|v| !v.is_finite()).count();
+                if n > 0 {
+                    return Err(not_finite(n as u64));
+                }
+                let range = |r: Range, &v: &f32| r.hull(Range::new(f64::from(v), f64::from(v)));
+                return Ok(Some(values.iter().fold(Range::new(0.0, 0.0), range)));
+            }
+            Some(_) => return Ok(None),
+            None => {}
+        }
+        let Some(histogram) = tensor.origin.as_ref().and_then(|o| ranges.histogram(&o.name)) else { return Ok(None) };
+        if histogram.n_not_finite() > 0 {
+            return Err(not_finite(histogram.n_not_finite()));
+        }
+        let bounds = bounds(graph, producers[idx], TensorId(idx));
+        Ok(Range::choose(histogram, method, bounds))
+    };
+    graph.tensors.iter().enumerate().map(own).collect()
+}
+
+/// Limits beyond which a tensor's values make no difference: those of the clamp behind its producer, and
+/// those beyond which every reader gives the same result to less than half an int8 step.
+fn bounds(graph: &Graph, producer: Option<usize>, tensor: TensorId) -> Clamp {
+    let fused = producer.map_or(Clamp::default(), |p| clamp_of(&graph.nodes[p].operator));
+    let readers = graph.consumers(tensor);
+    let Some(&first) = readers.first() else { return fused };
+    let operator = &graph.nodes[first].operator;
+    let same = readers.iter().all(|&r| graph.nodes[r].operator == *operator);
+    let read = match operator {
+        // 1 / (1 + exp(7)) is a quarter of a step of 1/256, 1 - tanh(3.5) a quarter of one of 1/128.
+        Operator::Unary(Unary::Sigmoid) => Clamp { min: Some(-7.0), max: Some(7.0) },
+        Operator::Unary(Unary::Tanh) => Clamp { min: Some(-3.5), max: Some(3.5) },
+        Operator::Unary(Unary::Clamp(clamp)) => *clamp,
+        _ => return fused,
+    };
+    if same && !graph.is_output(tensor) { intersection(fused, read) } else { fused }
+}
+
+fn clamp_of(operator: &Operator) -> Clamp {
+    match operator {
+        Operator::Conv2d { clamp, .. }
+        | Operator::DepthwiseConv2d { clamp, .. }
+        | Operator::FullyConnected { clamp }
+        | Operator::Binary { clamp, .. }
+        | Operator::Unary(Unary::Clamp(clamp))
+        | Operator::MaxPool2d { clamp, .. }
+        | Operator::AveragePool2d { clamp, .. } => *clamp,
+        _ => Clamp::default(),
+    }
+}
+
+fn intersection(a: Clamp, b: Clamp) -> Clamp {
+    let both = |a: Option<f32>, b: Option<f32>, tighter: fn(f32, f32) -> f32| match (a, b) {
+        (Some(a), Some(b)) => Some(tighter(a, b)),
+        (a, b) => a.or(b),
+    };
+    Clamp { min: both(a.min, b.min, f32::max), max: both(a.max, b.max, f32::min) }
+}
+
+/// The quantization that an operator's output has whatever the data.
+fn fixed_output(operator: &Operator) -> Option<Quantization> {
+    match operator {
+        Operator::Softmax | Operator::Unary(Unary::Sigmoid) => Some(Quantization::per_tensor(1.0 / 256.0, -128)),
+        Operator::Unary(Unary::Tanh) => Some(Quantization::per_tensor(1.0 / 128.0, 0)),
+        _ => None,
+    }
+}

@@ -1,0 +1,263 @@
+//! From a distribution to the range of real values that int8 steps cover.
+
+use super::histogram::{Bin, Histogram};
+use crate::graph::{Clamp, Quantization};
+
+/// How outliers are weighed against resolution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RangeMethod {
+    /// Every observed value is covered.
+    MinMax,
+    /// So many percent of the values are covered on each side of zero, for example 99.99.
+    Percentile(f64),
+    /// The range with the smallest mean squared error over the observed values.
+    Mse,
+}
+
+impl Default for RangeMethod {
+    /// See `quantize/mod.rs` for the measurements behind this choice.
+    fn default() -> Self {
+        RangeMethod::Mse
+    }
+}
+
+/// Real values from `min` to `max`; 0 is always among them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// At most 0.
+    pub min: f64,
+    /// At least 0.
+    pub max: f64,
+}
+
+impl Range {
+    /// The smallest range that holds two values and 0.
+    pub fn new(a: f64, b: f64) -> Self {
+        Range { min: a.min(b).min(0.0), max: a.max(b).max(0.0) }
+    }
+
+    /// The range of a distribution whose values are clamped before they are stored; `None` when nothing
+    /// was observed.
+    pub fn choose(histogram: &Histogram, method: RangeMethod, clamp: Clamp) -> Option<Self> {
+        let (min, max) = histogram.min_max()?;
+        let limit = |value: f64| limited(value, clamp);
+        let full = Range::new(limit(f64::from(min)), limit(f64::from(max)));
+        if method == RangeMethod::MinMax {
+            return Some(full);
+        }
+        let groups: Vec<(f64, f64)> =
+            histogram.groups().iter().map(|b: &Bin| (limit(b.value()), b.count as f64)).collect();
+        Some(match method {
+            RangeMethod::MinMax => full,
+            RangeMethod::Percentile(percent) => percentile(&groups, full, percent),
+            RangeMethod::Mse => least_squares(&groups, full),
+        })
+    }
+
+    /// The smallest range that holds both.
+    pub fn hull(self, other: Range) -> Self {
+        Range { min: self.min.min(other.min), max: self.max.max(other.max) }
+    }
+
+    /// Distance of the ends.
+    pub fn width(self) -> f64 {
+        self.max - self.min
+    }
+
+    /// int8 steps for this range: 255 of them, one exactly at 0.
+    ///
+    /// # Units and ranges
+    /// A range without width (a tensor that is always 0) has the scale 1/255; scales are kept within
+    /// `[2^-100, 2^100]` so that products of scales stay finite and normal.
+    pub fn quantization(self) -> Quantization {
+        let (scale, zero_point) = self.steps();
+        Quantization::per_tensor(scale, zero_point)
+    }
+
+    /// The range that int8 steps of this scale and zero point cover.
+    pub fn of_quantization(quantization: &Quantization) -> Self {
+        let scale = f64::from(quantization.scales.first().copied().unwrap_or(1.0));
+        let real = |q: i32| scale * f64::from(q - quantization.zero_point);
+        Range::new(real(-128), real(127))
+    }
+
+    fn steps(self) -> (f32, i32) {
+        if self.width() <= 0.0 {
+            return (1.0 / 255.0, 0);
+        }
+        let scale = ((self.width() / 255.0) as f32).clamp(SMALLEST_SCALE, LARGEST_SCALE);
+        let zero_point = (-128.0 - self.min / f64::from(scale)).round().clamp(-128.0, 127.0);
+        (scale, zero_point as i32)
+    }
+}
+
+fn limited(value: f64, clamp: Clamp) -> f64 {
+    let low = clamp.min.map_or(value, |min| value.max(f64::from(min)));
+    clamp.max.map_or(low, |max| low.min(f64::from(max)))
+}
+
+/// Drops at most `100 - percent` percent of the values from each side.
+fn percentile(groups: &[(f64, f64)], full: Range, percent: f64) -> Range {
+    let total: f64 = groups.iter().map(|g| g.1).sum();
+    let dropped = total * (1.0 - percent.clamp(0.0, 100.0) / 100.0);
+    let end = |side: &mut dyn Iterator<Item = &(f64, f64)>| {
+        let mut beyond = 0.0;
+        for group in side {
+            beyond += group.1;
+            if beyond > dropped {
+                return group.0;
+            }
+        }
+        0.0
+    };
+    let (min, max) = (end(&mut groups.iter()), end(&mut groups.iter().rev()));
+    // The ends of the distribution are known exactly, means of bins are not.
+    let at_end = |value: f64, last: Option<&(f64, f64)>, exact: f64| {
+        if last.is_some_and(|g| g.0 == value) { exact } else { value }
+    };
+    Range::new(at_end(min.min(0.0), groups.first(), full.min), at_end(max.max(0.0), groups.last(), full.max))
+}
+
+/// # Algorithm
+/// Both ends shrink together, geometrically down to a hundredth; then each end on its own around the best
+/// found, until neither moves. The error of a candidate is that of the quantizer itself, value by value.
+fn least_squares(groups: &[(f64, f64)], full: Range) -> Range {
+    let mut best = (mean_square_error(groups, full), full);
+    let mut attempt = |candidate: Range| {
+        let error = mean_square_error(groups, candidate);
+        if error < best.0 {
+            best = (error, candidate);
+        }
+        best.1
+    };
+    for k in 1..=SHRINKS {
+        let ratio = SHRINK.powi(k);
+        attempt(Range { min: full.min * ratio, max: full.max * ratio });
+    }
+    let mut center = attempt(full);
+    for _ in 0..ROUNDS {
+        for k in -REFINEMENTS..=REFINEMENTS {
+            attempt(Range { max: (center.max * REFINE.powi(k)).min(full.max), ..center });
+        }
+        let middle = attempt(full);
+        for k in -REFINEMENTS..=REFINEMENTS {
+            attempt(Range { min: (middle.min * REFINE.powi(k)).max(full.min), ..middle });
+        }
+        let found = attempt(full);
+        if found == center {
+            break;
+        }
+        center = found;
+    }
+    center
+}
+
+fn mean_square_error(groups: &[(f64, f64)], range: Range) -> f64 {
+    let (scale, zero_point) = range.steps();
+    let (scale, zero_point) = (f64::from(scale), f64::from(zero_point));
+    groups
+        .iter()
+        .map(|&(value, count)| {
+            let step = (value / scale).round().clamp(-128.0 - zero_point, 127.0 - zero_point);
+            let error = step * scale - value;
+            error * error * count
+        })
+        .sum()
+}
+
+const SMALLEST_SCALE: f32 = 1.0 / LARGEST_SCALE;
+const LARGEST_SCALE: f32 = (1u128 << 100) as f32;
+
+const SHRINK: f64 = 0.97;
+const SHRINKS: i32 = 151;
+const REFINE: f64 = 1.02;
+const REFINEMENTS: i32 = 24;
+const ROUNDS: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(values: impl IntoIterator<Item = f32>) -> Histogram {
+        let mut histogram = Histogram::default();
+        histogram.add(&values.into_iter().collect::<Vec<_>>());
+        histogram
+    }
+
+    const OPEN: Clamp = Clamp { min: None, max: None };
+
+    #[test]
+    fn known_ranges() {
+        let check = |values: &[f32], method, clamp, expected: (f64, f64)| {
+            let range = Range::choose(&histogram(values.iter().copied()), method, clamp).unwrap();
+            assert_eq!((range.min, range.max), expected, "{values:?} {method:?}");
+        };
+        let relu = Clamp { min: Some(0.0), max: None };
+        check(&[-1.0, 3.0], RangeMethod::MinMax, OPEN, (-1.0, 3.0));
+        check(&[2.0, 3.0], RangeMethod::MinMax, OPEN, (0.0, 3.0));
+        check(&[-2.0, -3.0], RangeMethod::MinMax, OPEN, (-3.0, 0.0));
+        check(&[-1.0, 3.0], RangeMethod::MinMax, relu, (0.0, 3.0));
+        check(&[-1.0, 9.0], RangeMethod::MinMax, Clamp { min: Some(0.0), max: Some(6.0) }, (0.0, 6.0));
+        check(&[-1.0, 3.0], RangeMethod::Percentile(100.0), OPEN, (-1.0, 3.0));
+        check(&[0.0; 4], RangeMethod::Mse, OPEN, (0.0, 0.0));
+        check(&[-1.0, -2.0], RangeMethod::Mse, relu, (0.0, 0.0));
+        assert_eq!(Range::choose(&Histogram::default(), RangeMethod::Mse, OPEN), None);
+    }
+
+    #[test]
+    fn known_steps() {
+        let check = |min, max, expected: (f32, i32)| assert_eq!(Range { min, max }.steps(), expected, "{min} {max}");
+        check(0.0, 255.0, (1.0, -128));
+        check(-255.0, 0.0, (1.0, 127));
+        check(-127.5, 127.5, (1.0, -1));
+        check(-128.0, 127.0, (1.0, 0));
+        check(0.0, 0.0, (1.0 / 255.0, 0));
+        check(0.0, 1e-44, (SMALLEST_SCALE, -128));
+        assert!(Range { min: f64::from(f32::MIN), max: f64::from(f32::MAX) }.steps().0.is_finite());
+        let q = Range { min: -0.3, max: 2.9 }.quantization();
+        let back = Range::of_quantization(&q);
+        assert!((back.min + 0.3).abs() <= f64::from(q.scales[0]) && (back.max - 2.9).abs() <= f64::from(q.scales[0]));
+    }
+
+    #[test]
+    fn percentile_drops_outliers() {
+        let values = (0..10_000).map(|i| i as f32 / 10_000.0).chain([1000.0]);
+        let range = Range::choose(&histogram(values), RangeMethod::Percentile(99.9), OPEN).unwrap();
+        assert!(range.min == 0.0 && range.max < 2.0, "{range:?}");
+    }
+
+    /// The search must beat any range on a fine grid, up to its own resolution.
+    #[test]
+    fn least_squares_finds_the_best_clip() {
+        let check = |values: Vec<f32>| {
+            let h = histogram(values.iter().copied());
+            let groups: Vec<(f64, f64)> = h.groups().iter().map(|b| (b.value(), b.count as f64)).collect();
+            let full = Range::choose(&h, RangeMethod::MinMax, OPEN).unwrap();
+            let found = mean_square_error(&groups, Range::choose(&h, RangeMethod::Mse, OPEN).unwrap());
+            let mut best = f64::INFINITY;
+            for i in 0..=60 {
+                for j in 0..=60 {
+                    let part = |end: f64, k: i32| end * f64::from(k) / 60.0;
+                    best =
+                        best.min(mean_square_error(&groups, Range { min: part(full.min, i), max: part(full.max, j) }));
+                }
+            }
+            assert!(found <= best * 1.02, "found {found:e}, grid has {best:e}");
+        };
+        let normal = |i: usize| {
+            let u = ((i * 7919 % 10_007) as f32 + 0.5) / 10_007.0;
+            let v = ((i * 104_729 % 10_009) as f32 + 0.5) / 10_009.0;
+            (-2.0 * u.ln()).sqrt() * (v * std::f32::consts::TAU).cos()
+        };
+        check((0..20_000).map(normal).collect());
+        check((0..20_000).map(|i| normal(i).max(0.0)).collect());
+        check((0..20_000).map(|i| normal(i).powi(3)).collect());
+        check((0..20_000).map(|i| normal(i) * if normal(i) < 0.0 { 0.1 } else { 1.0 }).chain([40.0]).collect());
+    }
+
+    #[test]
+    fn pixels_keep_their_grid() {
+        let range = Range::choose(&histogram((0..4096).map(|i| (i % 256) as f32)), RangeMethod::Mse, OPEN).unwrap();
+        assert_eq!(range.steps(), (1.0, -128));
+    }
+}

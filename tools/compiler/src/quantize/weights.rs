@@ -1,0 +1,165 @@
+//! Constants in int8 and int32.
+
+use super::{QuantizeError, Range};
+use crate::graph::{Constant, Graph, Node, Operator, Quantization, Tensor, TensorId};
+use tinfer::tensor::{ElementType, quantize_i8};
+
+/// Quantizes everything constant, once the activations have their quantization.
+///
+/// # Errors
+/// [`QuantizeError::NotConstant`]
+pub(super) fn constants(graph: &mut Graph) -> Result<(), QuantizeError> {
+    for idx in 0..graph.nodes.len() {
+        let node = graph.nodes[idx].clone();
+        match node.operator {
+            Operator::Conv2d { .. } | Operator::DepthwiseConv2d { .. } | Operator::FullyConnected { .. } => {
+                layer(graph, idx, &node)?;
+            }
+            _ => {
+                for (i, &input) in node.inputs.iter().enumerate() {
+                    operand(graph, idx, i, input);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An operand like an activation: per tensor, with the quantization of its group or one of its own.
+fn operand(graph: &mut Graph, idx: usize, i: usize, id: TensorId) {
+    let tensor = graph.tensor(id);
+    let Some(Constant::F32(values)) = &tensor.constant else { return };
+    let own = || {
+        let range = |r: Range, &v: &f32| r.hull(Range::new(f64::from(v), f64::from(v)));
+        values.iter().fold(Range::new(0.0, 0.0), range).quantization()
+    };
+    let quantization = tensor.quantization.clone().unwrap_or_else(own);
+    let (scale, zero_point) = (f64::from(quantization.scales[0]), quantization.zero_point);
+    let steps = values.iter().map(|&v| quantize_i8(f64::from(v), scale, zero_point)).collect();
+    let constant = Constant::I8(steps);
+    replace(graph, idx, i, id, constant, quantization);
+}
+
+/// Weights per output channel and the bias of a node that multiplies.
+fn layer(graph: &mut Graph, idx: usize, node: &Node) -> Result<(), QuantizeError> {
+    let not_constant = |what| QuantizeError::NotConstant { node: node.name.clone(), what };
+    let (input_scale, output_scale) = (scale_of(graph, node.inputs[0]), scale_of(graph, node.outputs[0]));
+    let weights = graph.tensor(node.inputs[1]);
+    // The last axis of depthwise weights is the output channel, in the others it is the first.
+    let axis = match node.operator {
+        Operator::DepthwiseConv2d { .. } => weights.shape.len() - 1,
+        _ => 0,
+    };
+    let n_channels = weights.shape[axis];
+    let bias = match node.inputs.get(2).map(|&b| &graph.tensor(b).constant) {
+        None => Bias::Real(vec![0.0; n_channels]),
+        Some(Some(Constant::F32(values))) => Bias::Real(values.clone()),
+        Some(Some(Constant::I32(_))) => Bias::Quantized,
+        Some(_) => return Err(not_constant("bias")),
+    };
+    let channel = Channel { input_scale, output_scale };
+    let scales = match (&weights.constant, &weights.quantization) {
+        (Some(Constant::F32(values)), _) => {
+            let filters = filters(values, n_channels, axis);
+            let scales: Vec<f32> = match &bias {
+                Bias::Real(bias) => filters.iter().zip(bias).map(|(f, &b)| channel.weight_scale(f, b)).collect(),
+                Bias::Quantized => return Err(not_constant("weights")),
+            };
+            let quantized = quantize_weights(values, &scales, axis);
+            let quantization = Quantization { scales: scales.clone(), zero_point: 0, axis };
+            replace(graph, idx, 1, node.inputs[1], Constant::I8(quantized), quantization);
+            scales
+        }
+        (Some(Constant::I8(_)), Some(quantization)) => quantization.scales.clone(),
+        _ => return Err(not_constant("weights")),
+    };
+    let Bias::Real(bias) = bias else { return Ok(()) };
+    let scale = |c: usize| input_scale * f64::from(scales[if scales.len() == 1 { 0 } else { c }]);
+    // The cast saturates.
+    let steps = bias.iter().enumerate().map(|(c, &b)| (f64::from(b) / scale(c)).round() as i32).collect();
+    let quantization =
+        Quantization { scales: (0..n_channels).map(|c| scale(c) as f32).collect(), zero_point: 0, axis: 0 };
+    match node.inputs.get(2) {
+        Some(&id) => replace(graph, idx, 2, id, Constant::I32(steps), quantization),
+        None => {
+            let id = graph.add_constant(&format!("{}_bias", node.name), vec![n_channels], Constant::I32(steps));
+            graph.tensor_mut(id).quantization = Some(quantization);
+            graph.nodes[idx].inputs.push(id);
+        }
+    }
+    Ok(())
+}
+
+enum Bias {
+    Real(Vec<f32>),
+    /// The model has it at its scale already.
+    Quantized,
+}
+
+/// What the scale of one output channel's weights depends on.
+struct Channel {
+    input_scale: f64,
+    output_scale: f64,
+}
+
+impl Channel {
+    /// # Algorithm
+    /// The largest weight becomes 127. Larger scales are taken where the bias would not fit its share of the
+    /// accumulator; the weights then lose steps only where the bias outweighs them a million times. A channel
+    /// whose weights are all zero has a scale at which its bias is exact to a 1024th of an output step.
+    fn weight_scale(&self, filter: &[f32], bias: f32) -> f32 {
+        let largest = filter.iter().fold(0.0, |m: f64, &w| m.max(f64::from(w).abs()));
+        let for_weights = match largest > 0.0 {
+            true => largest / 127.0,
+            false => self.output_scale / self.input_scale / 1024.0,
+        };
+        let for_bias = f64::from(bias).abs() / self.input_scale / LARGEST_BIAS;
+        (for_weights.max(for_bias) as f32).clamp(SMALLEST_SCALE, f32::MAX)
+    }
+}
+
+fn filters(values: &[f32], n_channels: usize, axis: usize) -> Vec<Vec<f32>> {
+    let filter = values.len() / n_channels;
+    let channel = |c: usize| -> Vec<f32> {
+        match axis {
+            0 => values[c * filter..(c + 1) * filter].to_vec(),
+            _ => values.iter().skip(c).step_by(n_channels).copied().collect(),
+        }
+    };
+    (0..n_channels).map(channel).collect()
+}
+
+fn quantize_weights(values: &[f32], scales: &[f32], axis: usize) -> Vec<i8> {
+    let filter = values.len() / scales.len();
+    let quantize = |(i, &value): (usize, &f32)| {
+        let channel = if axis == 0 { i / filter } else { i % scales.len() };
+        quantize_i8(f64::from(value), f64::from(scales[channel]), 0).max(-127)
+    };
+    values.iter().enumerate().map(quantize).collect()
+}
+
+fn scale_of(graph: &Graph, id: TensorId) -> f64 {
+    graph.tensor(id).quantization.as_ref().map_or(1.0, |q| f64::from(q.scales[0]))
+}
+
+/// Gives operand `i` of a node other values: in place, or as a tensor of its own where others read it as well.
+fn replace(graph: &mut Graph, idx: usize, i: usize, id: TensorId, constant: Constant, quantization: Quantization) {
+    let n_uses: usize = graph.nodes.iter().map(|n| n.inputs.iter().filter(|&&o| o == id).count()).sum();
+    let element_type = match constant {
+        Constant::I32(_) => ElementType::I32,
+        _ => ElementType::I8,
+    };
+    let old = graph.tensor(id);
+    let new = Tensor { element_type, constant: Some(constant), quantization: Some(quantization), ..old.clone() };
+    if n_uses == 1 && !graph.is_output(id) {
+        *graph.tensor_mut(id) = new;
+    } else {
+        graph.nodes[idx].inputs[i] = graph.add_tensor(new);
+    }
+}
+
+/// Limit of a bias in steps of its scale: half of what an accumulator holds, the products have the rest.
+const LARGEST_BIAS: f64 = (1u32 << 30) as f64;
+
+/// Weights below this are zero for every purpose; smaller scales would not be normal numbers.
+const SMALLEST_SCALE: f32 = 1e-30;
