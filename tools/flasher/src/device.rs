@@ -17,6 +17,7 @@ pub struct Device {
     model: ModelInfo,
     log: DeviceLog,
     emulator: Option<Emulator>,
+    limits: Limits,
 }
 
 impl Device {
@@ -30,17 +31,18 @@ impl Device {
         conversation: Conversation,
         log: DeviceLog,
         emulator: Option<Emulator>,
+        limits: Limits,
     ) -> Result<Self, FlashError> {
         let (hello, model) = (Hello::default(), ModelInfo::default());
-        let mut device = Self { board: board.to_owned(), conversation, hello, model, log, emulator };
-        device.hello = device.ask_one("hello", &Request::Hello, START_LIMIT, |reply| match reply {
+        let mut device = Self { board: board.to_owned(), conversation, hello, model, log, emulator, limits };
+        device.hello = device.ask_one("hello", &Request::Hello, limits.start, |reply| match reply {
             Reply::Hello(hello) => Some(Hello::from(hello)),
             _ => None,
         })?;
         if device.hello.board != board {
             return Err(FlashError::WrongBoard { expected: board.to_owned(), found: device.hello.board.clone() });
         }
-        device.model = device.ask_one("model info", &Request::ModelInfo, ANSWER_LIMIT, |reply| match reply {
+        device.model = device.ask_one("model info", &Request::ModelInfo, limits.answer, |reply| match reply {
             Reply::ModelInfo(info) => Some(ModelInfo::from(info)),
             _ => None,
         })?;
@@ -72,7 +74,9 @@ impl Device {
         for (idx, bytes) in bytes.chunks(MAX_CHUNK_BYTES).enumerate() {
             let offset = (idx * MAX_CHUNK_BYTES) as u32;
             let request = Request::SetInput { index: index as u8, offset, bytes };
-            self.ask_one("set input", &request, ANSWER_LIMIT, |reply| matches!(reply, Reply::Accepted).then_some(()))?;
+            self.ask_one("set input", &request, self.limits.answer, |reply| {
+                matches!(reply, Reply::Accepted).then_some(())
+            })?;
         }
         Ok(())
     }
@@ -84,7 +88,7 @@ impl Device {
     /// [`FlashError::Refused`] and everything that can happen on a link.
     pub fn run(&mut self, taps: bool) -> Result<RunReport, FlashError> {
         let mut steps = Vec::new();
-        let mut report = self.ask_one("run", &Request::Run { taps }, RUN_LIMIT, |reply| match *reply {
+        let mut report = self.ask_one("run", &Request::Run { taps }, self.limits.run, |reply| match *reply {
             Reply::StepDone { index, digest, instructions } => {
                 steps.push(StepReport { index, digest, instructions });
                 None
@@ -110,7 +114,7 @@ impl Device {
         while output.len() < n_bytes {
             let (offset, length) = (output.len() as u32, (n_bytes - output.len()).min(MAX_CHUNK_BYTES) as u32);
             let request = Request::ReadOutput { index: index as u8, offset, length };
-            let chunk = self.ask_one("read output", &request, ANSWER_LIMIT, |reply| match reply {
+            let chunk = self.ask_one("read output", &request, self.limits.answer, |reply| match reply {
                 Reply::OutputBytes { offset: at, bytes, .. } if *at == offset && bytes.len() == length as usize => {
                     Some(bytes.to_vec())
                 }
@@ -145,7 +149,7 @@ impl Device {
             Ok(()) => {}
             Err(TalkError::NoAnswer) => {
                 let log = self.log.last_lines();
-                return Err(FlashError::NoAnswer { board: board(), request: name, seconds: limit.as_secs(), log });
+                return Err(FlashError::NoAnswer { board: board(), request: name, limit, log });
             }
             Err(TalkError::Protocol(source)) => return Err(FlashError::Protocol { board: board(), source }),
             Err(TalkError::Link(source)) => {
@@ -271,14 +275,19 @@ impl From<&tinfer_protocol::ModelInfo<'_>> for ModelInfo {
     }
 }
 
-/// From power on to the first answer: the firmware computes the image's SHA-256 meanwhile.
-const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long to wait for an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// From power on to the first answer: the firmware computes the image's SHA-256 meanwhile.
+    pub(crate) start: Duration,
+    /// For everything that takes no computing.
+    pub(crate) answer: Duration,
+    /// For a run without taps, or for one step of a run with taps.
+    pub(crate) run: Duration,
+}
 
-/// For everything that takes no computing.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-
-/// For a run without taps, or for one step of a run with taps. An emulator does about 100 million instructions a second.
-const RUN_LIMIT: Duration = Duration::from_secs(300);
-
-#[cfg(test)]
-mod tests;
+impl Limits {
+    /// For an emulator that does about 100 million instructions a second, on a machine that does other things as well.
+    pub(crate) const EMULATOR: Self =
+        Self { start: Duration::from_secs(60), answer: Duration::from_secs(30), run: Duration::from_secs(300) };
+}

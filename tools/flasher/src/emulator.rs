@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tinfer_build::Board;
 
 use crate::conversation::{Conversation, READ_TICK};
+use crate::device::Limits;
 use crate::device_log::DeviceLog;
 use crate::{Device, FlashError};
 
@@ -43,7 +44,7 @@ pub(crate) fn open_emulator_with(
     let stream = emulator.accept(&listener, &log)?;
     let prepared = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(READ_TICK)));
     let reader = prepared.and_then(|()| stream.try_clone()).map_err(|err| system("link to the emulator", err))?;
-    Device::open(&board.name, Conversation::new(reader, stream), log, Some(emulator))
+    Device::open(&board.name, Conversation::new(reader, stream), log, Some(emulator), Limits::EMULATOR)
 }
 
 /// A running QEMU, which ends with this value.
@@ -115,8 +116,8 @@ impl Emulator {
                 return Err(self.ended(log));
             }
             if Instant::now() >= end {
-                let (board, seconds) = (self.board.clone(), CONNECT_LIMIT.as_secs());
-                return Err(FlashError::NoAnswer { board, request: "start", seconds, log: log.last_lines() });
+                let (board, log) = (self.board.clone(), log.last_lines());
+                return Err(FlashError::NoAnswer { board, request: "start", limit: CONNECT_LIMIT, log });
             }
             thread::sleep(Duration::from_millis(5));
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tinfer_build::BoardError;
 use tinfer_protocol::{DecodeError, ErrorCode};
@@ -90,14 +91,14 @@ pub enum FlashError {
         source: io::Error,
     },
     /// The device says nothing.
-    #[error("{board} did not answer `{request}` within {seconds} s; its log ends with: {log}")]
+    #[error("{board} did not answer `{request}` within {limit:?}; its log ends with: {log}")]
     NoAnswer {
         /// The board.
         board: String,
         /// What it was asked.
         request: &'static str,
         /// The time limit.
-        seconds: u64,
+        limit: Duration,
         /// The last lines of its log.
         log: String,
     },

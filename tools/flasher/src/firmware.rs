@@ -14,28 +14,32 @@ use crate::FlashError;
 /// # Errors
 /// [`FlashError::FirmwareFolder`], [`FlashError::FirmwareMissing`], [`FlashError::FirmwareBuild`].
 pub fn firmware_elf(board: &Board) -> Result<PathBuf, FlashError> {
-    if let Some(folder) = env::var_os("TINFER_FIRMWARE") {
-        return in_folder(Path::new(&folder), board);
-    }
-    let around = [env::current_dir(), env::current_exe()];
-    let Some(checkout) = around.into_iter().flatten().find_map(|start| checkout_around(&start, board)) else {
-        return Err(FlashError::FirmwareMissing { board: board.name.clone() });
-    };
-    build(&checkout, board)
+    let around: Vec<PathBuf> = [env::current_dir(), env::current_exe()].into_iter().flatten().collect();
+    locate(env::var_os("TINFER_FIRMWARE").map(PathBuf::from), &around, board)
 }
 
-pub(crate) fn in_folder(folder: &Path, board: &Board) -> Result<PathBuf, FlashError> {
+pub(crate) fn locate(folder: Option<PathBuf>, around: &[PathBuf], board: &Board) -> Result<PathBuf, FlashError> {
+    if let Some(folder) = folder {
+        return in_folder(&folder, board);
+    }
+    match around.iter().find_map(|start| checkout_around(start, board)) {
+        Some(checkout) => build(&checkout, board),
+        None => Err(FlashError::FirmwareMissing { board: board.name.clone() }),
+    }
+}
+
+fn in_folder(folder: &Path, board: &Board) -> Result<PathBuf, FlashError> {
     let candidates = [folder.join(format!("{}.elf", board.name)), folder.join(&board.name)];
     let found = candidates.into_iter().find(|file| file.is_file());
     found.ok_or_else(|| FlashError::FirmwareFolder { folder: folder.to_owned(), board: board.name.clone() })
 }
 
-pub(crate) fn checkout_around(start: &Path, board: &Board) -> Option<PathBuf> {
+fn checkout_around(start: &Path, board: &Board) -> Option<PathBuf> {
     let has_board = |folder: &&Path| folder.join("firmware/boards").join(&board.name).join("board.toml").is_file();
     start.ancestors().find(has_board).map(Path::to_owned)
 }
 
-pub(crate) fn build(checkout: &Path, board: &Board) -> Result<PathBuf, FlashError> {
+fn build(checkout: &Path, board: &Board) -> Result<PathBuf, FlashError> {
     let failed = |said: String| FlashError::FirmwareBuild {
         board: board.name.clone(),
         checkout: checkout.to_owned(),

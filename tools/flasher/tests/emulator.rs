@@ -1,6 +1,12 @@
 //! The firmware in QEMU, as the tools meet it.
 
-use tinfer_flash::{Board, Device, ErrorCode, FlashError, firmware_elf, open_emulator};
+use std::time::{Duration, Instant};
+
+use tinfer::isa::Isa;
+use tinfer_flash::{Board, Counter, Device, ErrorCode, FlashError, firmware_elf, open_emulator};
+
+#[path = "../../../firmware/app/tests/tiny/mod.rs"]
+mod tiny;
 
 const BOARDS: [&str; 2] = ["mps2-an386", "mps2-an500"];
 
@@ -32,3 +38,66 @@ fn garbage_in_the_slot_is_told() {
     let sentence = "not a model image: starts with 0x67452301, expected 0x96f3b83d";
     refused(&[0x01, 0x23, 0x45, 0x67, 0x89], ErrorCode::ImageRefused, sentence);
 }
+
+/// The same answer, cost and digests twice on one board and once on the next: a model that runs is the same everywhere.
+#[test]
+fn a_model_runs_with_the_same_bytes_and_the_same_cost_every_time() {
+    let image = tiny::image(N_BYTES, N_BYTES.next_multiple_of(16), Isa::Armv7em);
+    let input: Vec<u8> = (0..N_BYTES).map(|idx| (idx * 5) as u8).collect();
+    for board in BOARDS {
+        let mut device = open(board, &image).unwrap();
+        assert_eq!((device.hello().board.as_str(), device.hello().isa.as_str()), (board, "armv7em"));
+        assert_eq!(device.hello().counter, Counter::Instructions);
+        assert_eq!((device.model().name.as_str(), device.model().n_steps), ("tiny", tiny::N_STEPS));
+        assert_eq!(device.model().digest, image[image.len() - 32..]);
+        device.set_input(0, &input).unwrap();
+        let [first, second] = [false, false].map(|taps| device.run(taps).unwrap());
+        assert_eq!(device.read_output(0).unwrap(), tiny::expected(&input), "the input is kept from run to run");
+        assert_eq!(first.run_stack_bytes, second.run_stack_bytes);
+        // A count is exact to one tick, 40 instructions, at its start and at its end.
+        assert!(first.instructions.abs_diff(second.instructions) <= 80, "{first:?} {second:?}");
+        let least = (N_BYTES * tiny::N_STEPS) as u64;
+        assert!((least..100 * least).contains(&first.instructions), "{first:?}");
+        let tapped = device.run(true).unwrap();
+        assert_eq!(tapped.instructions, tapped.steps.iter().map(|step| step.instructions).sum::<u64>());
+        let digests: Vec<u64> = tapped.steps.iter().map(|step| step.digest).collect();
+        let expected: Vec<u64> = (1..=tiny::N_STEPS as u8)
+            .map(|n| tinfer::session::digest(&input.iter().map(|byte| byte.wrapping_add(n)).collect::<Vec<_>>()))
+            .collect();
+        assert_eq!(digests, expected);
+        // What `tinfer-build` sets aside for the firmware around a run, in `fit.rs`.
+        let around = tapped.stack_high_water_bytes - tapped.run_stack_bytes;
+        assert!((64..8_192).contains(&around), "{tapped:?}");
+        assert!(tapped.run_stack_bytes > 0, "{tapped:?}");
+        expect_log(&mut device, "model tiny: arena 1504 bytes, 3 steps");
+    }
+}
+
+#[test]
+fn an_arena_that_is_too_small_is_told_with_both_numbers() {
+    let image = tiny::image(N_BYTES, 600_000, Isa::Armv7em);
+    refused(&image, ErrorCode::BindRefused, "arena too small: need 600000 bytes, have 524288");
+}
+
+#[test]
+fn an_image_for_another_processor_is_told() {
+    let image = tiny::image(N_BYTES, 1504, Isa::Mve);
+    let sentence = "model image is packed for mve, which this build cannot run: convert it for this board";
+    refused(&image, ErrorCode::ImageRefused, sentence);
+}
+
+/// Waits for a line of the log, which is decoded beside the conversation. Without a decoder the log says so instead.
+fn expect_log(device: &mut Device, expected: &str) {
+    let end = Instant::now() + Duration::from_secs(30);
+    let mut lines = Vec::new();
+    while Instant::now() < end {
+        lines.extend(device.log());
+        if lines.iter().any(|line| line.contains(expected) || line.contains("defmt-print is missing")) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("no line says `{expected}`: {lines:#?}");
+}
+
+const N_BYTES: usize = 1500;
