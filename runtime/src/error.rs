@@ -134,7 +134,11 @@ impl fmt::Display for LoadError {
         match self {
             LoadError::Empty => write!(f, "the model slot is empty"),
             LoadError::NotAnImage { found } => {
-                write!(f, "not a model image: starts with {found:#010x}, expected {:#010x}", crate::image::envelope::MAGIC)
+                write!(
+                    f,
+                    "not a model image: starts with {found:#010x}, expected {:#010x}",
+                    crate::image::envelope::MAGIC
+                )
             }
             LoadError::Truncated { need_bytes, have_bytes } => {
                 write!(f, "model image is truncated: need {need_bytes} bytes, have {have_bytes}")
@@ -143,7 +147,10 @@ impl fmt::Display for LoadError {
             LoadError::Envelope { rule } => write!(f, "model image envelope is damaged: {rule}"),
             LoadError::Digest => write!(f, "model image is damaged: its SHA-256 differs from the recorded one"),
             LoadError::FormatVersion { found, expected } => {
-                write!(f, "model image has format version {found}, this build reads {expected}: convert the model again")
+                write!(
+                    f,
+                    "model image has format version {found}, this build reads {expected}: convert the model again"
+                )
             }
             LoadError::KernelAbi { found, expected } => {
                 write!(f, "model image has kernel ABI {found}, this build has {expected}: convert the model again")

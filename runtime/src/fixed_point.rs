@@ -179,8 +179,28 @@ mod tests {
     use super::*;
 
     const ACCUMULATORS: [i32; 22] = [
-        i32::MIN, i32::MIN + 1, -(1 << 30) - 1, -(1 << 30), -(1 << 30) + 1, -65537, -65536, -65535, -129, -128, -3, -2, -1,
-        0, 1, 2, 3, 127, 65535, (1 << 30) - 1, i32::MAX - 1, i32::MAX,
+        i32::MIN,
+        i32::MIN + 1,
+        -(1 << 30) - 1,
+        -(1 << 30),
+        -(1 << 30) + 1,
+        -65537,
+        -65536,
+        -65535,
+        -129,
+        -128,
+        -3,
+        -2,
+        -1,
+        0,
+        1,
+        2,
+        3,
+        127,
+        65535,
+        (1 << 30) - 1,
+        i32::MAX - 1,
+        i32::MAX,
     ];
 
     /// The definition in 128-bit arithmetic, with division instead of shifts.
@@ -204,7 +224,11 @@ mod tests {
                 let near = (-3..=3).flat_map(|d| [tie + d, -tie + d, 3 * tie + d, -3 * tie + d]);
                 let near = near.filter_map(|v| i32::try_from(v).ok());
                 for acc in ACCUMULATORS.into_iter().chain(near) {
-                    assert_eq!(factor.requantize(acc), exact(acc, multiplier, shift), "{acc} * {multiplier} >> {shift}");
+                    assert_eq!(
+                        factor.requantize(acc),
+                        exact(acc, multiplier, shift),
+                        "{acc} * {multiplier} >> {shift}"
+                    );
                 }
             }
         }
@@ -243,7 +267,8 @@ mod tests {
 
     #[test]
     fn parts_out_of_range_are_refused() {
-        for (multiplier, shift) in [(1, 31), (-1, 31), (i32::MIN, 31), ((1 << 30) - 1, 31), (1 << 30, 0), (1 << 30, 63)] {
+        for (multiplier, shift) in [(1, 31), (-1, 31), (i32::MIN, 31), ((1 << 30) - 1, 31), (1 << 30, 0), (1 << 30, 63)]
+        {
             assert_eq!(Requantizer::from_parts(multiplier, shift), None, "{multiplier} {shift}");
         }
         for (a, b, shift) in [((1 << 21) + 1, 0, 1), (0, -(1 << 21) - 1, 1), (i32::MIN, 0, 1), (0, 0, 0), (0, 0, 31)] {
@@ -258,7 +283,8 @@ mod tests {
                 for shift in 1..=30 {
                     let pair = PairMultiplier::from_parts(a, b, shift).unwrap();
                     for (x, y) in [(-255, -255), (-255, 255), (255, -255), (255, 255), (0, 1), (7, -3)] {
-                        let sum = i128::from(x) * i128::from(a) + i128::from(y) * i128::from(b) + (1i128 << (shift - 1));
+                        let sum =
+                            i128::from(x) * i128::from(a) + i128::from(y) * i128::from(b) + (1i128 << (shift - 1));
                         assert_eq!(i128::from(pair.combine(x, y)), sum.div_euclid(1 << shift));
                     }
                 }

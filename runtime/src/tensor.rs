@@ -169,9 +169,16 @@ mod tests {
     #[test]
     fn quantization_rounds_half_away_and_saturates() {
         let q = Quantization { scale: 0.5, zero_point: -3 };
-        for (real, expected) in
-            [(0.0, -3), (0.25, -2), (-0.25, -4), (0.24, -3), (1e30, 127), (-1e30, -128), (f32::NAN, -3), (f32::INFINITY, 127)]
-        {
+        for (real, expected) in [
+            (0.0, -3),
+            (0.25, -2),
+            (-0.25, -4),
+            (0.24, -3),
+            (1e30, 127),
+            (-1e30, -128),
+            (f32::NAN, -3),
+            (f32::INFINITY, 127),
+        ] {
             assert_eq!(q.quantize_i8(real), expected, "{real}");
         }
         assert_eq!(q.dequantize(-5), -1.0);

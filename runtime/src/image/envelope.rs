@@ -67,7 +67,8 @@ impl<'i> Envelope<'i> {
         if u16_at(header, 10) != Some(PROTECTED_SIZE as u16) {
             return Err(rule("protected part has the wrong size"));
         }
-        if word(4) != 0 || word(16) != 0 || word(24) != 0 || header.get(28..).is_none_or(|b| b.iter().any(|&x| x != 0)) {
+        if word(4) != 0 || word(16) != 0 || word(24) != 0 || header.get(28..).is_none_or(|b| b.iter().any(|&x| x != 0))
+        {
             return Err(rule("reserved header bytes are not zero"));
         }
         let body_bytes = word(12);

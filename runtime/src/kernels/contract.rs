@@ -9,8 +9,8 @@ mod activations;
 mod random;
 mod windows;
 
-use crate::kernels::geometry::{Conv2d, MatMul, StridedLoops, Window2d};
 use crate::kernels::Operand;
+use crate::kernels::geometry::{Conv2d, MatMul, StridedLoops, Window2d};
 use crate::kernels::parameters::{ChannelsI8, OutputF32};
 use crate::kernels::portable::{self, AddI8, AveragePoolI8, BatchMatMulI8, BinaryF32, Divisor, MulI8, UnaryF32};
 use random::Random;

@@ -72,10 +72,12 @@ impl<'a> ChannelsI8<'a> {
     pub fn from(&self, first: usize) -> Option<impl Iterator<Item = ChannelI8> + use<'a>> {
         let bias = self.bias.get(first..)?;
         let factors = self.multipliers.get(first..)?.iter().zip(self.shifts.get(first..)?);
-        Some(bias.iter().zip(factors).map(|(&bias, (&multiplier, &shift))| ChannelI8 {
-            bias,
-            requantizer: Requantizer { multiplier, shift },
-        }))
+        Some(
+            bias.iter().zip(factors).map(|(&bias, (&multiplier, &shift))| ChannelI8 {
+                bias,
+                requantizer: Requantizer { multiplier, shift },
+            }),
+        )
     }
 
     /// Whether there are `n` channels, all with valid factors, and the zero points are in range.

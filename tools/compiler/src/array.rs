@@ -2,7 +2,9 @@
 
 mod npy;
 
-pub use npy::{ArrayError, from_npy_bytes, from_npz_bytes, read_npy, read_npz, to_npy_bytes, to_npz_bytes, write_npy, write_npz};
+pub use npy::{
+    ArrayError, from_npy_bytes, from_npz_bytes, read_npy, read_npz, to_npy_bytes, to_npz_bytes, write_npy, write_npz,
+};
 
 use tinfer::tensor::ElementType;
 
@@ -157,18 +159,24 @@ impl Array {
             return Some(self.clone());
         }
         let wide: Vec<f64> = match &self.data {
-            ArrayData::I64(v) => v.iter().map(|&x| if (x as f64) as i64 == x { Some(x as f64) } else { None }).collect::<Option<_>>()?,
+            ArrayData::I64(v) => {
+                v.iter().map(|&x| if (x as f64) as i64 == x { Some(x as f64) } else { None }).collect::<Option<_>>()?
+            }
             ArrayData::F64(v) => v.clone(),
             _ => self.to_f64(),
         };
         fn integers<T: TryFrom<i64>>(wide: &[f64]) -> Option<Vec<T>> {
-            wide.iter().map(|&x| if x.fract() == 0.0 && x.abs() < 9.0e18 { T::try_from(x as i64).ok() } else { None }).collect()
+            wide.iter()
+                .map(|&x| if x.fract() == 0.0 && x.abs() < 9.0e18 { T::try_from(x as i64).ok() } else { None })
+                .collect()
         }
         let data = match to {
-            ElementType::F32 if matches!(self.data, ArrayData::F64(_)) => ArrayData::F32(wide.iter().map(|&x| x as f32).collect()),
-            ElementType::F32 => {
-                ArrayData::F32(wide.iter().map(|&x| (f64::from(x as f32) == x).then_some(x as f32)).collect::<Option<_>>()?)
+            ElementType::F32 if matches!(self.data, ArrayData::F64(_)) => {
+                ArrayData::F32(wide.iter().map(|&x| x as f32).collect())
             }
+            ElementType::F32 => ArrayData::F32(
+                wide.iter().map(|&x| (f64::from(x as f32) == x).then_some(x as f32)).collect::<Option<_>>()?,
+            ),
             ElementType::I8 => ArrayData::I8(integers(&wide)?),
             ElementType::U8 => ArrayData::U8(integers(&wide)?),
             ElementType::I16 => ArrayData::I16(integers(&wide)?),

@@ -60,7 +60,12 @@ pub fn evaluate_with_taps(
     }
     for node in &graph.nodes {
         let broken = |reason: &str| EvaluateError::Node { node: node.name.clone(), reason: reason.into() };
-        let operands: Vec<&[f64]> = node.inputs.iter().map(|i| values[i.0].as_deref()).collect::<Option<_>>().ok_or_else(|| broken("an operand is not computed"))?;
+        let operands: Vec<&[f64]> = node
+            .inputs
+            .iter()
+            .map(|i| values[i.0].as_deref())
+            .collect::<Option<_>>()
+            .ok_or_else(|| broken("an operand is not computed"))?;
         let result = compute(graph, node, &operands).map_err(|reason| broken(&reason))?;
         let &output = node.outputs.first().ok_or_else(|| broken("it has no result"))?;
         if result.len() != graph.tensor(output).n_elements() {
@@ -187,14 +192,21 @@ fn compute(graph: &Graph, node: &Node, x: &[&[f64]]) -> Result<Vec<f64>, String>
         Operator::Pad { pads, value } => {
             let (own, strides) = (shape(0), strides(shape(0)));
             map(out, |index| {
-                let at = index.iter().zip(pads).zip(own).map(|((&i, p), &d)| i.checked_sub(p[0]).filter(|&i| i < d)).collect::<Option<Vec<_>>>();
+                let at = index
+                    .iter()
+                    .zip(pads)
+                    .zip(own)
+                    .map(|((&i, p), &d)| i.checked_sub(p[0]).filter(|&i| i < d))
+                    .collect::<Option<Vec<_>>>();
                 at.map_or(f64::from(*value), |at| x[0][dot(&at, &strides)])
             })
         }
         Operator::Concat { axis } => {
             let outer: usize = out[..*axis].iter().product();
             let chunk = |i: usize| shape(i)[*axis..].iter().product::<usize>();
-            (0..outer).flat_map(|o| (0..x.len()).flat_map(move |i| x[i][o * chunk(i)..(o + 1) * chunk(i)].iter().copied())).collect()
+            (0..outer)
+                .flat_map(|o| (0..x.len()).flat_map(move |i| x[i][o * chunk(i)..(o + 1) * chunk(i)].iter().copied()))
+                .collect()
         }
         other => return Err(format!("{other:?} is no float operator")),
     })
@@ -247,7 +259,8 @@ fn map(shape: &[usize], mut f: impl FnMut(&[usize]) -> f64) -> Vec<f64> {
 fn indices(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> {
     let strides = strides(shape);
     let shape = shape.to_vec();
-    (0..shape.iter().product()).map(move |flat: usize| shape.iter().zip(&strides).map(|(&d, &s)| flat / s % d).collect())
+    (0..shape.iter().product())
+        .map(move |flat: usize| shape.iter().zip(&strides).map(|(&d, &s)| flat / s % d).collect())
 }
 
 fn strides(shape: &[usize]) -> Vec<usize> {

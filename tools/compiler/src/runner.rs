@@ -223,8 +223,11 @@ pub fn transposed(dims: &[usize], permutation: &[usize]) -> Vec<usize> {
     }
     let mut positions = vec![0];
     for &axis in permutation {
-        positions =
-            positions.iter().flat_map(|p| (0..dims[axis]).map(move |i| (p, i))).map(|(p, i)| p + i * strides[axis]).collect();
+        positions = positions
+            .iter()
+            .flat_map(|p| (0..dims[axis]).map(move |i| (p, i)))
+            .map(|(p, i)| p + i * strides[axis])
+            .collect();
     }
     positions
 }

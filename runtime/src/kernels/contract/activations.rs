@@ -1,8 +1,8 @@
 //! Products of activations, elementwise functions, softmax and copies.
 
 use super::{Bench, CAPACITY, Failure, KernelSet, random::Random};
-use crate::kernels::geometry::{MatMul, MatrixLayout, StridedLoops};
 use crate::kernels::Operand;
+use crate::kernels::geometry::{MatMul, MatrixLayout, StridedLoops};
 use crate::kernels::portable::{AddI8, BatchMatMulI8, BinaryF32, MulI8, UnaryF32};
 use crate::tensor::MAX_RANK;
 
@@ -130,12 +130,8 @@ fn sums(bench: &mut Bench, set: &KernelSet, reference: &KernelSet) -> Result<(),
         return Err(Failure { kernel: bench.kernel, case: bench.case, element: None, expected: 0, found: 0 });
     };
     let r = &mut bench.random;
-    let add = AddI8 {
-        a_zero_point: r.zero_point(),
-        b_zero_point: r.zero_point(),
-        multiplier: r.pair(),
-        output: r.output(),
-    };
+    let add =
+        AddI8 { a_zero_point: r.zero_point(), b_zero_point: r.zero_point(), multiplier: r.pair(), output: r.output() };
     let mul = MulI8 {
         a_zero_point: r.zero_point(),
         b_zero_point: r.zero_point(),
@@ -235,9 +231,8 @@ fn softmax(bench: &mut Bench, set: &KernelSet, reference: &KernelSet) -> Result<
     }
     bench.kernel = "softmax_i8";
     let b = &mut bench.bytes;
-    let answers = [(reference, &mut b.expected), (set, &mut b.found)].map(|(kernels, output)| {
-        (kernels.softmax_i8)(n, &table, &b.input[..rows * n], &mut output[..rows * n])
-    });
+    let answers = [(reference, &mut b.expected), (set, &mut b.found)]
+        .map(|(kernels, output)| (kernels.softmax_i8)(n, &table, &b.input[..rows * n], &mut output[..rows * n]));
     bench.judge_bytes(answers)?;
     bench.kernel = "softmax_f32";
     let b = &mut bench.floats;
@@ -261,10 +256,9 @@ fn copies(bench: &mut Bench, set: &KernelSet, reference: &KernelSet) -> Result<(
             whole[axis] += 2;
         }
     }
-    for (kernel, loops) in [
-        ("transpose", StridedLoops::transpose(shape, permutation)),
-        ("embed", StridedLoops::embed(shape, whole)),
-    ] {
+    for (kernel, loops) in
+        [("transpose", StridedLoops::transpose(shape, permutation)), ("embed", StridedLoops::embed(shape, whole))]
+    {
         bench.kernel = kernel;
         let Some(loops) = loops else {
             return Err(Failure { kernel, case: bench.case, element: None, expected: 0, found: 0 });

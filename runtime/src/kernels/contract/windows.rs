@@ -62,7 +62,8 @@ fn window(random: &mut Random, input_channels: u32, output_channels: u32) -> Win
             };
             let input = if random.one_in(8) { 1 } else { random.range(1, 12) };
             let reach = (kernel - 1) * dilation;
-            let (before, after) = if random.one_in(3) { (0, 0) } else { (random.below(reach + 2), random.below(reach + 2)) };
+            let (before, after) =
+                if random.one_in(3) { (0, 0) } else { (random.below(reach + 2), random.below(reach + 2)) };
             let output = (input + before + after).saturating_sub(reach + 1) / stride + 1;
             [input, kernel, stride, dilation, before, output]
         };

@@ -59,7 +59,8 @@ fn taps_are_those_inside_the_image() {
 
 #[test]
 fn unusable_products_are_refused() {
-    let product = MatMul { batch: 2, m: 3, k: 4, n: 5, a_batch_stride: 12, b_batch_stride: 0, b_layout: MatrixLayout::Nk };
+    let product =
+        MatMul { batch: 2, m: 3, k: 4, n: 5, a_batch_stride: 12, b_batch_stride: 0, b_layout: MatrixLayout::Nk };
     assert!(product.check().is_some());
     assert_eq!((product.a_elements(), product.b_elements(), product.output_elements()), (24, 20, 30));
     assert_eq!(product.macs(), 120);

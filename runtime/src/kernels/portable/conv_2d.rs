@@ -16,13 +16,7 @@ use crate::kernels::parameters::{ChannelsI8, OutputF32};
 /// # Algorithm
 /// `output = clamp(output_zero_point + requantize[o](bias[o] + sum(x * w)), min, max)` with raw int8 `x` and `w`.
 /// `-input_zero_point * sum(w)` is in the bias already, so a tap in the padding contributes `input_zero_point * w`.
-pub fn conv_2d_i8(
-    conv: &Conv2d,
-    channels: &ChannelsI8,
-    input: &[i8],
-    weights: &[i8],
-    output: &mut [i8],
-) -> Option<()> {
+pub fn conv_2d_i8(conv: &Conv2d, channels: &ChannelsI8, input: &[i8], weights: &[i8], output: &mut [i8]) -> Option<()> {
     let window = &conv.window;
     let (vertical, horizontal) = (window.vertical(), window.horizontal());
     let [_, width, depth] = window.input.map(|v| v as usize);

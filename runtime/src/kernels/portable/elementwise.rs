@@ -5,9 +5,9 @@
 
 use crate::fixed_point::{PairMultiplier, Requantizer};
 use crate::float_math;
+use crate::kernels::Operand;
 use crate::kernels::geometry::StridedLoops;
 use crate::kernels::operand::store;
-use crate::kernels::Operand;
 use crate::kernels::parameters::{OutputF32, OutputI8};
 use core::cell::Cell;
 
@@ -124,7 +124,12 @@ pub fn binary_f32(
 ///
 /// # Algorithm
 /// `output = table[input as u8]`: entries 0..=127 belong to the inputs 0..=127, entries 128..=255 to -128..=-1.
-pub fn table_lookup_i8(table: &[i8; 256], region: &mut [i8], input: Operand<'_, i8>, output_offset: usize) -> Option<()> {
+pub fn table_lookup_i8(
+    table: &[i8; 256],
+    region: &mut [i8],
+    input: Operand<'_, i8>,
+    output_offset: usize,
+) -> Option<()> {
     unary(region, input, output_offset, |x: i8| {
         // A u8 cannot leave a table of 256.
         table.get(usize::from(x as u8)).copied().unwrap_or(0)
@@ -174,9 +179,7 @@ pub fn unary_f32(function: UnaryF32, region: &mut [f32], input: Operand<'_, f32>
     const SIX: OutputF32 = OutputF32 { min: 0.0, max: 6.0 };
     match function {
         UnaryF32::Clip(limits) => unary(region, input, output_offset, |x| limits.finish(x)),
-        UnaryF32::LeakyRelu(slope) => {
-            unary(region, input, output_offset, |x: f32| if x < 0.0 { x * slope } else { x })
-        }
+        UnaryF32::LeakyRelu(slope) => unary(region, input, output_offset, |x: f32| if x < 0.0 { x * slope } else { x }),
         UnaryF32::Abs => unary(region, input, output_offset, f32::abs),
         UnaryF32::Neg => unary(region, input, output_offset, |x: f32| -x),
         UnaryF32::Reciprocal => unary(region, input, output_offset, |x: f32| 1.0 / x),

@@ -153,7 +153,10 @@ fn pool<T: Copy, A: Copy>(
     let (vertical, horizontal) = (window.vertical(), window.horizontal());
     let [_, input_width, channels] = window.input.map(|v| v as usize);
     let row_elements = (window.output[1] as usize).wrapping_mul(channels);
-    let pitch = [vertical.dilation().wrapping_mul(input_width).wrapping_mul(channels), horizontal.dilation().wrapping_mul(channels)];
+    let pitch = [
+        vertical.dilation().wrapping_mul(input_width).wrapping_mul(channels),
+        horizontal.dilation().wrapping_mul(channels),
+    ];
     for (oy, row) in rows_mut(output.get_mut(..window.output_elements())?, row_elements).enumerate() {
         let y = Position { output: oy, taps: vertical.taps(oy) };
         for (ox, pixel) in rows_mut(row, channels).enumerate() {

@@ -61,7 +61,9 @@ mod tests {
     fn rows_are_whole_and_in_order() {
         for (length, expected) in [(0, 0), (1, 7), (2, 3), (3, 2), (7, 1), (8, 0)] {
             let mut data = [0, 1, 2, 3, 4, 5, 6];
-            assert!(rows(&data, length).enumerate().all(|(i, row)| row.len() == length && row[0] as usize == i * length));
+            assert!(
+                rows(&data, length).enumerate().all(|(i, row)| row.len() == length && row[0] as usize == i * length)
+            );
             assert_eq!(rows(&data, length).count(), expected, "length {length}");
             assert_eq!(rows_mut(&mut data, length).count(), expected, "length {length}");
         }

@@ -5,9 +5,9 @@ extern crate std;
 use super::*;
 use crate::fixed_point::Requantizer;
 use crate::float_math;
+use crate::kernels::Operand;
 use crate::kernels::contract::{self, KernelSet, PORTABLE};
 use crate::kernels::geometry::{Conv2d, MatMul, MatrixLayout, StridedLoops, Window2d};
-use crate::kernels::Operand;
 use crate::kernels::parameters::{ChannelsI8, OutputF32, OutputI8};
 use std::vec::Vec;
 
@@ -106,8 +106,20 @@ const NAIVE: KernelSet = KernelSet {
         for (o, x) in region[output..].iter_mut().zip(input) {
             *o = match function {
                 UnaryF32::Clip(limits) => limit(&limits, x),
-                UnaryF32::LeakyRelu(slope) => if x < 0.0 { x * slope } else { x },
-                UnaryF32::Abs => if x.is_sign_negative() { -x } else { x },
+                UnaryF32::LeakyRelu(slope) => {
+                    if x < 0.0 {
+                        x * slope
+                    } else {
+                        x
+                    }
+                }
+                UnaryF32::Abs => {
+                    if x.is_sign_negative() {
+                        -x
+                    } else {
+                        x
+                    }
+                }
                 UnaryF32::Neg => -x,
                 UnaryF32::Reciprocal => 1.0 / x,
                 UnaryF32::Sqrt => x.sqrt(),
@@ -227,7 +239,8 @@ fn taps(w: &Window2d, element: usize, output_channels: u32) -> Vec<Option<usize>
             (0..i64::from(w.input[axis])).contains(&at).then_some(at)
         })
     };
-    let pixel = |y: Option<i64>, x: Option<i64>| Some(((y? * i64::from(w.input[1]) + x?) * i64::from(w.input[2])) as usize);
+    let pixel =
+        |y: Option<i64>, x: Option<i64>| Some(((y? * i64::from(w.input[1]) + x?) * i64::from(w.input[2])) as usize);
     along(0, oy).flat_map(|y| along(1, ox).map(move |x| pixel(y, x))).collect()
 }
 
@@ -344,7 +357,10 @@ fn the_contract_finds_a_wrong_kernel_and_says_where() {
     wrong = PORTABLE;
     wrong.softmax_f32 = |_, _, _| None;
     let failure = contract::run(&wrong, 10, 1).unwrap_err();
-    assert_eq!(std::format!("{failure}"), "softmax_f32, case 0: accepted by one set of kernels and refused by the other");
+    assert_eq!(
+        std::format!("{failure}"),
+        "softmax_f32, case 0: accepted by one set of kernels and refused by the other"
+    );
 }
 
 #[test]
@@ -362,7 +378,14 @@ fn the_arithmetic_has_not_changed() {
 /// Whatever is too short, a kernel says so and does not panic.
 #[test]
 fn short_slices_are_refused() {
-    let window = Window2d { input: [4, 4, 3], output: [4, 4, 3], kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [1, 1] };
+    let window = Window2d {
+        input: [4, 4, 3],
+        output: [4, 4, 3],
+        kernel: [3, 3],
+        stride: [1, 1],
+        dilation: [1, 1],
+        padding: [1, 1],
+    };
     let conv = Conv2d { window, groups: 1 };
     let q = ChannelsI8 {
         input_zero_point: 0,

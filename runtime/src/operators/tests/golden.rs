@@ -86,7 +86,12 @@ impl Golden {
     }
 
     fn channels_f32(&self) -> Vec<Tensor> {
-        ["x", "weights", "bias"].map(|name| self.tensor(name, 0)).into_iter().enumerate().map(constant_but_first).collect()
+        ["x", "weights", "bias"]
+            .map(|name| self.tensor(name, 0))
+            .into_iter()
+            .enumerate()
+            .map(constant_but_first)
+            .collect()
     }
 
     /// The step that the file describes, for the operator that its folder is named after.
@@ -97,7 +102,8 @@ impl Golden {
         let (inputs, output, parameters): (Vec<Tensor>, Tensor, Vec<u8>) = match operator.name {
             "conv_2d_i8" => {
                 let filter = self.0["weights"].values.len() / outputs;
-                let record = conv_2d::Conv2dRecord { window: self.window(), groups: self.first("groups"), limits: FULL };
+                let record =
+                    conv_2d::Conv2dRecord { window: self.window(), groups: self.first("groups"), limits: FULL };
                 (self.channels_i8(|i| i / filter), output(1), record.emit().into())
             }
             "conv_2d_f32" => {
@@ -242,7 +248,11 @@ fn compare(name: &str, output: &Tensor, found: &[u8]) {
         let pairs = output.bytes.iter().zip(found).map(|(&e, &f)| (i32::from(e as i8), i32::from(f as i8)));
         let errors: Vec<i32> = pairs.map(|(e, f)| (e - f).abs()).collect();
         let off = errors.iter().filter(|&&e| e > 0).count();
-        assert!(errors.iter().all(|&e| e <= 1) && off <= 1 + errors.len() / 100, "{name}: {off} of {} off", errors.len());
+        assert!(
+            errors.iter().all(|&e| e <= 1) && off <= 1 + errors.len() / 100,
+            "{name}: {off} of {} off",
+            errors.len()
+        );
         return;
     }
     let floats = |bytes: &[u8]| -> Vec<f32> { bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect() };

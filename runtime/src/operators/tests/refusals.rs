@@ -8,13 +8,14 @@ use crate::kernels::geometry::MatrixLayout;
 use crate::kernels::portable::BinaryF32;
 use crate::operators::limits::LimitsI8;
 use crate::operators::window::WindowRecord;
-use crate::operators::{batch_matmul, binary, conv_2d, depthwise_conv_2d, fully_connected, movement, pool_2d, softmax, unary};
+use crate::operators::{
+    batch_matmul, binary, conv_2d, depthwise_conv_2d, fully_connected, movement, pool_2d, softmax, unary,
+};
 use crate::tensor::{ElementType, Quantization};
 use std::vec;
 use std::vec::Vec;
 
-const WINDOW: WindowRecord =
-    WindowRecord { kernel: [3, 3], stride: [2, 1], dilation: [1, 1], padding: [1, 1, 1, 1] };
+const WINDOW: WindowRecord = WindowRecord { kernel: [3, 3], stride: [2, 1], dilation: [1, 1], padding: [1, 1, 1, 1] };
 const HALF: Requantizer = Requantizer { multiplier: 1 << 30, shift: 31 };
 
 /// Breaks one thing of a case.
@@ -231,12 +232,8 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
             ("its input and output differ in quantization", |c| c.output.quantization.zero_point = 0),
         ],
     );
-    let record = pool_2d::AveragePool2dI8Record {
-        window: WINDOW,
-        requantizer: HALF,
-        count_include_pad: true,
-        limits: FULL,
-    };
+    let record =
+        pool_2d::AveragePool2dI8Record { window: WINDOW, requantizer: HALF, count_include_pad: true, limits: FULL };
     let case = Case::new(&pool_2d::AVERAGE_POOL_2D_I8, &[x], y, &record.emit());
     check(
         &case,

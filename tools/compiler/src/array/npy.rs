@@ -126,7 +126,8 @@ pub fn to_npy_bytes(array: &Array) -> Vec<u8> {
     let mut out = Vec::new();
     macro_rules! put {
         ($values:expr, $T:ty) => {{
-            let writer = npyz::WriteOptions::<$T>::new().default_dtype().shape(&dimensions(array)).writer(&mut out).begin_nd();
+            let writer =
+                npyz::WriteOptions::<$T>::new().default_dtype().shape(&dimensions(array)).writer(&mut out).begin_nd();
             // Writing to a vector cannot fail.
             if let Ok(mut writer) = writer {
                 let _ = writer.extend($values);
@@ -159,7 +160,8 @@ fn put_npz(out: &mut (impl Write + Seek), arrays: &[NamedArray]) -> std::io::Res
     let mut npz = NpzWriter::new(out);
     for NamedArray { name, array } in arrays {
         let zip = npz.zip_writer();
-        zip.start_file(npyz::npz::file_name_from_array_name(name), Default::default()).map_err(std::io::Error::other)?;
+        zip.start_file(npyz::npz::file_name_from_array_name(name), Default::default())
+            .map_err(std::io::Error::other)?;
         zip.write_all(&to_npy_bytes(array))?;
     }
     Ok(())
@@ -182,7 +184,10 @@ fn decode<R: Read>(file: NpyFile<R>, place: &str) -> Result<Array, ArrayError> {
     let mut bytes = Vec::new();
     file.into_inner().take(n_bytes as u64).read_to_end(&mut bytes).map_err(|e| format_error(place, e))?;
     if bytes.len() != n_bytes {
-        return Err(format_error(place, format!("shape {shape:?} needs {n_bytes} bytes, the file has {}", bytes.len())));
+        return Err(format_error(
+            place,
+            format!("shape {shape:?} needs {n_bytes} bytes, the file has {}", bytes.len()),
+        ));
     }
     macro_rules! take {
         ($T:ty) => {
@@ -236,7 +241,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, ArrayError> {
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ArrayError> {
-    std::fs::write(path, bytes).map_err(|e| ArrayError::File { path: path.display().to_string(), reason: e.to_string() })
+    std::fs::write(path, bytes)
+        .map_err(|e| ArrayError::File { path: path.display().to_string(), reason: e.to_string() })
 }
 
 fn format_error(place: &str, reason: impl std::fmt::Display) -> ArrayError {
@@ -270,8 +276,11 @@ mod tests {
             ArrayData::I64(vec![i64::MAX, 5]),
             ArrayData::Bool(vec![0, 1]),
         ];
-        let arrays: Vec<_> =
-            all.into_iter().enumerate().map(|(i, data)| NamedArray::new(&format!("z{i}/a:0"), Array::new(vec![2, 1], data))).collect();
+        let arrays: Vec<_> = all
+            .into_iter()
+            .enumerate()
+            .map(|(i, data)| NamedArray::new(&format!("z{i}/a:0"), Array::new(vec![2, 1], data)))
+            .collect();
         assert_eq!(from_npz_bytes(&to_npz_bytes(&arrays), "test").unwrap(), arrays);
         let scalar = Array::new(vec![], ArrayData::I64(vec![7]));
         assert_eq!(from_npy_bytes(&to_npy_bytes(&scalar), "test").unwrap(), scalar);

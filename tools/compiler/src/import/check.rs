@@ -8,10 +8,15 @@ use tract_onnx::pb::{GraphProto, ModelProto};
 /// Checks versions and returns the operator set of the standard domain.
 pub(super) fn versions(proto: &ModelProto) -> Result<i64, ImportError> {
     let version = |what, found, oldest, newest| {
-        if (oldest..=newest).contains(&found) { Ok(found) } else { Err(ImportError::Version { what, found, oldest, newest }) }
+        if (oldest..=newest).contains(&found) {
+            Ok(found)
+        } else {
+            Err(ImportError::Version { what, found, oldest, newest })
+        }
     };
     version("IR", proto.ir_version, OLDEST_IR, NEWEST_IR)?;
-    let opset = proto.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map_or(0, |o| o.version);
+    let opset =
+        proto.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map_or(0, |o| o.version);
     // A model of other domains only has no standard operator set; its nodes are reported one by one.
     if opset == 0 && !proto.opset_import.is_empty() {
         return Ok(NEWEST_OPSET);
@@ -36,7 +41,8 @@ pub(super) fn node_names(graph: &GraphProto) -> Vec<String> {
 /// Sorts the nodes topologically; refuses cycles, missing tensors and double definitions.
 pub(super) fn sort(graph: &mut GraphProto) -> Result<(), ImportError> {
     let names = node_names(graph);
-    let sources: BTreeSet<&str> = graph.input.iter().map(|i| &*i.name).chain(graph.initializer.iter().map(|i| &*i.name)).collect();
+    let sources: BTreeSet<&str> =
+        graph.input.iter().map(|i| &*i.name).chain(graph.initializer.iter().map(|i| &*i.name)).collect();
     let mut producer: HashMap<&str, usize> = HashMap::new();
     let mut initializers = BTreeSet::new();
     if let Some(twice) = graph.initializer.iter().find(|t| !initializers.insert(&*t.name)) {
@@ -59,7 +65,9 @@ pub(super) fn sort(graph: &mut GraphProto) -> Result<(), ImportError> {
         // Subgraphs read outer tensors without naming them as inputs.
         let outer = node.attribute.iter().filter_map(|a| a.g.as_ref()).flat_map(|g| &g.node).flat_map(|n| &n.input);
         let outer = outer.filter(|t| producer.contains_key(&***t));
-        for (own, input) in node.input.iter().map(|t| (true, t)).chain(outer.map(|t| (false, t))).filter(|(_, t)| !t.is_empty()) {
+        for (own, input) in
+            node.input.iter().map(|t| (true, t)).chain(outer.map(|t| (false, t))).filter(|(_, t)| !t.is_empty())
+        {
             if let Some(&from) = producer.get(&**input) {
                 waits_for[i] += 1;
                 readers[from].push(i);
@@ -131,8 +139,12 @@ pub(super) fn weights(graph: &GraphProto) -> Result<BTreeMap<String, Array>, Imp
 fn finite(tensor: &str, array: &Array) -> Result<(), ImportError> {
     let single = array.n_elements() == 1;
     let bad = match &array.data {
-        ArrayData::F32(v) => v.iter().position(|x| x.is_nan() || (x.is_infinite() && !single)).map(|i| (i, v[i].to_string())),
-        ArrayData::F64(v) => v.iter().position(|x| x.is_nan() || (x.is_infinite() && !single)).map(|i| (i, v[i].to_string())),
+        ArrayData::F32(v) => {
+            v.iter().position(|x| x.is_nan() || (x.is_infinite() && !single)).map(|i| (i, v[i].to_string()))
+        }
+        ArrayData::F64(v) => {
+            v.iter().position(|x| x.is_nan() || (x.is_infinite() && !single)).map(|i| (i, v[i].to_string()))
+        }
         _ => None,
     };
     match bad {
@@ -149,7 +161,10 @@ pub(super) fn sizes(graph: &GraphProto, weights: &BTreeMap<String, Array>) -> Re
             "Expand" | "Tile" | "Reshape" => 1,
             _ => continue,
         };
-        let Some(ArrayData::I64(dims)) = node.input.get(shape_input).and_then(|i| weights.get(i)).map(|a| &a.data) else { continue };
+        let Some(ArrayData::I64(dims)) = node.input.get(shape_input).and_then(|i| weights.get(i)).map(|a| &a.data)
+        else {
+            continue;
+        };
         let elements = dims.iter().filter(|&&d| d > 0).fold(1u64, |n, &d| n.saturating_mul(d as u64));
         if elements > tensor::MAX_ELEMENTS {
             let tensor = node.output.first().cloned().unwrap_or_default();

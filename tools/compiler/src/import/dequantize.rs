@@ -13,7 +13,9 @@ use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 ///
 /// Graphs whose activations are quantized too keep all of theirs: there the integers are the model.
 pub(super) fn fold(graph: &mut GraphProto) -> Result<(), ImportError> {
-    let quantized = |n: &NodeProto| n.op_type == "QuantizeLinear" || n.op_type == "DynamicQuantizeLinear" || n.op_type.starts_with("QLinear");
+    let quantized = |n: &NodeProto| {
+        n.op_type == "QuantizeLinear" || n.op_type == "DynamicQuantizeLinear" || n.op_type.starts_with("QLinear")
+    };
     if !graph.node.iter().any(|n| n.op_type == "DequantizeLinear") || graph.node.iter().any(quantized) {
         return Ok(());
     }
@@ -31,15 +33,22 @@ pub(super) fn fold(graph: &mut GraphProto) -> Result<(), ImportError> {
 
 /// y = (x - zero_point) * scale, with one scale or one per slice along `axis`. `None` if this is no
 /// such node or one that we do not read: it stays and is reported.
-fn dequantize(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Result<Option<(String, Array)>, ImportError> {
+fn dequantize(
+    node: &NodeProto,
+    constants: &HashMap<&str, &TensorProto>,
+) -> Result<Option<(String, Array)>, ImportError> {
     let standard = node.domain.is_empty() || node.domain == "ai.onnx";
     let known = node.attribute.iter().all(|a| a.name == "axis" || (a.name == "block_size" && a.i == 0));
     if node.op_type != "DequantizeLinear" || !standard || !known {
         return Ok(None);
     }
     let input = |i: usize| node.input.get(i).filter(|n| !n.is_empty());
-    let constant = |i: usize| input(i).and_then(|n| constants.get(&**n)).map(|t| tensor::array(t)).transpose().map(Option::flatten);
-    let (Some(x), Some(scale), zero_point, Some(output)) = (constant(0)?, constant(1)?, constant(2)?, node.output.first()) else {
+    let constant = |i: usize| {
+        input(i).and_then(|n| constants.get(&**n)).map(|t| tensor::array(t)).transpose().map(Option::flatten)
+    };
+    let (Some(x), Some(scale), zero_point, Some(output)) =
+        (constant(0)?, constant(1)?, constant(2)?, node.output.first())
+    else {
         return Ok(None);
     };
     let ArrayData::F32(scales) = &scale.data else { return Ok(None) };

@@ -3,8 +3,8 @@
 use super::{ImportError, tensor};
 use std::collections::{BTreeSet, HashMap};
 use tinfer::tensor::ElementType;
-use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
 use tract_onnx::pb::tensor_shape_proto::Dimension;
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
 use tract_onnx::pb::type_proto::Value as TypeValue;
 use tract_onnx::pb::{GraphProto, ValueInfoProto};
 
@@ -53,7 +53,8 @@ fn fix_input(
 ) -> Result<Interface, ImportError> {
     let may_batch = may_batch(input);
     let name = input.name.clone();
-    let unsupported = |what: &str| ImportError::UnsupportedFeature { place: format!("input '{name}'"), what: what.into() };
+    let unsupported =
+        |what: &str| ImportError::UnsupportedFeature { place: format!("input '{name}'"), what: what.into() };
     let Some(TypeValue::TensorType(ty)) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) else {
         return Err(unsupported("not a tensor"));
     };
@@ -85,7 +86,10 @@ fn fix_input(
                 n
             }
         };
-        *dim = Dimension { denotation: std::mem::take(&mut dim.denotation), value: Some(DimensionValue::DimValue(n as i64)) };
+        *dim = Dimension {
+            denotation: std::mem::take(&mut dim.denotation),
+            value: Some(DimensionValue::DimValue(n as i64)),
+        };
         fixed.push(n);
     }
     if fixed.contains(&0) {

@@ -245,20 +245,31 @@ impl ImportError {
             Missing { .. } => "check the path".into(),
             Directory { .. } => "give the .onnx file inside it".into(),
             File { .. } => "check the file's permissions".into(),
-            Empty { .. } | Truncated { .. } => "export or copy the model again; a download may have been cut off".into(),
-            OtherFormat { what, .. } if what.contains("tinfer") => "pass the .onnx file that the image was converted from".into(),
+            Empty { .. } | Truncated { .. } => {
+                "export or copy the model again; a download may have been cut off".into()
+            }
+            OtherFormat { what, .. } if what.contains("tinfer") => {
+                "pass the .onnx file that the image was converted from".into()
+            }
             OtherFormat { .. } | NotOnnx { .. } => "pass a model exported to ONNX (.onnx)".into(),
             Version { what: "IR", .. } => "export the model again with a current exporter".into(),
             Version { newest, .. } => format!("export the model again with opset_version={}", (*newest).min(17)),
             UnsupportedFeature { .. } => "export the model without it".into(),
-            Cycle { .. } | MissingTensor { .. } | MissingOutput { .. } | NoOutput | Duplicate { .. } | WeightSize { .. } => {
+            Cycle { .. }
+            | MissingTensor { .. }
+            | MissingOutput { .. }
+            | NoOutput
+            | Duplicate { .. }
+            | WeightSize { .. } => {
                 "the file breaks the ONNX rules: check it with onnx.checker and export it again".into()
             }
             NotFinite { .. } => "the training diverged or the export is damaged: export finite weights".into(),
             ZeroDimension { .. } => "export the model with positive dimensions".into(),
             TooLarge { .. } => "reduce the model's input or fix its dimensions with --dim NAME=N".into(),
             FreeDimension { flag, .. } => format!("fix it with --dim {flag}=N"),
-            UnknownDimension { known, .. } if known.is_empty() => "the model has no free dimension: leave --dim away".into(),
+            UnknownDimension { known, .. } if known.is_empty() => {
+                "the model has no free dimension: leave --dim away".into()
+            }
             UnknownDimension { known, .. } => format!("the model's free dimensions are {}", known.join(", ")),
             ExternalOutside { .. } => "put the data file beside the model and export it with a plain file name".into(),
             ExternalUnreadable { .. } => "copy the data file of the model beside it".into(),

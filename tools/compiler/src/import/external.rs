@@ -23,15 +23,25 @@ pub(super) fn load(proto: &mut ModelProto, folder: Option<&Path>) -> Result<(), 
 fn read(tensor: &TensorProto, folder: Option<&Path>) -> Result<Vec<u8>, ImportError> {
     let entry = |key: &str| tensor.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str());
     let location = entry("location").unwrap_or_default();
-    let unreadable = |reason: String| ImportError::ExternalUnreadable { tensor: tensor.name.clone(), location: location.into(), reason };
+    let unreadable = |reason: String| ImportError::ExternalUnreadable {
+        tensor: tensor.name.clone(),
+        location: location.into(),
+        reason,
+    };
     let outside = || ImportError::ExternalOutside { tensor: tensor.name.clone(), location: location.into() };
-    let number = |key: &str| entry(key).map(|v| v.parse::<u64>().map_err(|_| unreadable(format!("its {key} '{v}' is not a number")))).transpose();
+    let number = |key: &str| {
+        entry(key)
+            .map(|v| v.parse::<u64>().map_err(|_| unreadable(format!("its {key} '{v}' is not a number"))))
+            .transpose()
+    };
     let Some(folder) = folder else { return Err(unreadable("the model was not read from a folder".into())) };
     if location.is_empty() {
         return Err(unreadable("it has no location".into()));
     }
     // Refused by its words before the file system is asked, so that nothing outside can be probed.
-    if location.contains('\\') || !Path::new(location).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
+    if location.contains('\\')
+        || !Path::new(location).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
+    {
         return Err(outside());
     }
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };

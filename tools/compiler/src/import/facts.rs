@@ -59,7 +59,8 @@ pub(super) fn analyse(proto: &ModelProto, weights: &BTreeMap<String, Array>) -> 
             let Ok(Some(shape)) = fact.shape.as_concrete_finite() else { continue };
             let Some(datum_type) = fact.datum_type.concretize() else { continue };
             let value = fact.value.concretize().and_then(|t| tensor::from_tract(&t).ok());
-            facts.insert(name, Fact { shape: shape.to_vec(), element_type: tensor::element_type_of(datum_type), value });
+            facts
+                .insert(name, Fact { shape: shape.to_vec(), element_type: tensor::element_type_of(datum_type), value });
         }
         Ok(problem)
     });
@@ -78,7 +79,11 @@ pub(super) fn analyse(proto: &ModelProto, weights: &BTreeMap<String, Array>) -> 
                 }
                 let elements = fact.shape.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
                 if elements > tensor::MAX_ELEMENTS {
-                    return Err(ImportError::TooLarge { tensor: output.clone(), elements, limit: tensor::MAX_ELEMENTS });
+                    return Err(ImportError::TooLarge {
+                        tensor: output.clone(),
+                        elements,
+                        limit: tensor::MAX_ELEMENTS,
+                    });
                 }
             }
         }

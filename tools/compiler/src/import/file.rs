@@ -35,7 +35,10 @@ pub(super) fn parse(bytes: &[u8], path: &str) -> Result<ModelProto, ImportError>
     }
     check_fields(bytes, &path)?;
     let decoded = guard(|| tract_onnx::onnx().proto_model_for_read(&mut &*bytes).map_err(|e| explain(&e)));
-    let proto = decoded.map_err(|reason| ImportError::NotOnnx { path: path.clone(), reason: format!("its protobuf is damaged ({reason})") })?;
+    let proto = decoded.map_err(|reason| ImportError::NotOnnx {
+        path: path.clone(),
+        reason: format!("its protobuf is damaged ({reason})"),
+    })?;
     if proto.graph.is_none() || proto.ir_version == 0 {
         let reason = if proto.graph.is_none() { "it has no graph" } else { "it has no IR version" };
         return Err(ImportError::NotOnnx { path, reason: reason.into() });
@@ -45,7 +48,10 @@ pub(super) fn parse(bytes: &[u8], path: &str) -> Result<ModelProto, ImportError>
 
 /// Walks the top-level fields of a `ModelProto`: tells a cut file from one that never was a model.
 fn check_fields(bytes: &[u8], path: &str) -> Result<(), ImportError> {
-    let not_onnx = |offset: usize, reason: &str| ImportError::NotOnnx { path: path.into(), reason: format!("{reason} at byte {offset}") };
+    let not_onnx = |offset: usize, reason: &str| ImportError::NotOnnx {
+        path: path.into(),
+        reason: format!("{reason} at byte {offset}"),
+    };
     let mut at = 0;
     while at < bytes.len() {
         let start = at;

@@ -92,7 +92,13 @@ pub fn import_bytes(bytes: &[u8], name: &str, options: &ImportOptions) -> Result
     from_bytes(bytes, name, name, None, options)
 }
 
-fn from_bytes(bytes: &[u8], path: &str, stem: &str, folder: Option<&Path>, options: &ImportOptions) -> Result<Imported, ImportError> {
+fn from_bytes(
+    bytes: &[u8],
+    path: &str,
+    stem: &str,
+    folder: Option<&Path>,
+    options: &ImportOptions,
+) -> Result<Imported, ImportError> {
     let mut proto = file::parse(bytes, path)?;
     external::load(&mut proto, folder)?;
     from_proto(proto, stem, (bytes.len(), Sha256::digest(bytes).into()), options)
@@ -114,16 +120,23 @@ fn from_proto(
     check::sizes(graph, &weights)?;
     let inputs = dimensions::fix(graph, &options.dims)?;
     let names = check::node_names(graph);
-    let nodes = graph.node.iter().zip(names).map(|(node, name)| OnnxNode::new(node, name)).collect::<Result<Vec<_>, _>>()?;
+    let nodes =
+        graph.node.iter().zip(names).map(|(node, name)| OnnxNode::new(node, name)).collect::<Result<Vec<_>, _>>()?;
     let batches: Vec<bool> = graph.output.iter().map(dimensions::may_batch).collect();
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let name = if graph.name.is_empty() { stem.to_string() } else { graph.name.clone() };
-    let n_parameters = weights.values().filter(|w| w.shape.len() > 1 || w.n_elements() > 1).map(|w| w.n_elements() as u64).sum();
+    let n_parameters =
+        weights.values().filter(|w| w.shape.len() > 1 || w.n_elements() > 1).map(|w| w.n_elements() as u64).sum();
     let analysis = facts::analyse(&proto, &weights)?;
     let outputs = output_names.into_iter().zip(batches).map(|(name, may_batch)| {
         let fact = analysis.facts.get(&name);
         let shape = fact.map(|f| f.shape.clone()).unwrap_or_default();
-        Interface { batched: may_batch && shape.first() == Some(&1), name, shape, element_type: fact.and_then(|f| f.element_type) }
+        Interface {
+            batched: may_batch && shape.first() == Some(&1),
+            name,
+            shape,
+            element_type: fact.and_then(|f| f.element_type),
+        }
     });
     Ok(Imported {
         name,

@@ -65,7 +65,11 @@ impl Reference {
     ///
     /// # Errors
     /// As [`Reference::run`].
-    pub fn run_with_taps(&self, inputs: &[NamedArray], tap: &mut dyn FnMut(&str, &Array)) -> Result<Vec<NamedArray>, ImportError> {
+    pub fn run_with_taps(
+        &self,
+        inputs: &[NamedArray],
+        tap: &mut dyn FnMut(&str, &Array),
+    ) -> Result<Vec<NamedArray>, ImportError> {
         let values = bind(&self.inputs, inputs)?;
         for input in inputs.iter().filter(|i| self.inputs.iter().any(|own| own.name == i.name)) {
             tap(&input.name, &Array::f32(input.array.shape.clone(), input.array.to_f32()));
@@ -107,7 +111,10 @@ impl TractBackend {
     /// # Errors
     /// [`ImportError::Reference`].
     pub fn new(imported: &Imported) -> Result<Self, ImportError> {
-        let quantized = imported.nodes.iter().any(|n| n.operator.to_lowercase().contains("quantize") || n.operator.starts_with("QLinear"));
+        let quantized = imported
+            .nodes
+            .iter()
+            .any(|n| n.operator.to_lowercase().contains("quantize") || n.operator.starts_with("QLinear"));
         let plan = guard(|| {
             let (model, _) = facts::inference_model(&imported.proto)?;
             let model = if quantized { model.into_typed() } else { model.into_optimized() };
@@ -133,14 +140,16 @@ impl TractBackend {
 fn bind(inputs: &[Interface], arrays: &[NamedArray]) -> Result<TVec<TValue>, ImportError> {
     let bind = |input: &Interface| {
         let expected = format!("{} {:?}", input.element_type.map_or("of another type", |t| t.name()), input.shape);
-        let mismatch = |found: String| ImportError::InputMismatch { name: input.name.clone(), expected: expected.clone(), found };
+        let mismatch =
+            |found: String| ImportError::InputMismatch { name: input.name.clone(), expected: expected.clone(), found };
         let named = arrays.iter().find(|a| a.name == input.name).ok_or_else(|| mismatch("nothing".into()))?;
         let array = &named.array;
         let same_type = input.element_type.is_none() || array.element_type() == input.element_type;
         if array.shape != input.shape || !same_type {
             return Err(mismatch(format!("{} {:?}", array.data.type_name(), array.shape)));
         }
-        let tensor = tensor::to_tract(array).map_err(|reason| ImportError::Reference { what: "run the model", reason })?;
+        let tensor =
+            tensor::to_tract(array).map_err(|reason| ImportError::Reference { what: "run the model", reason })?;
         Ok(tensor.into_tvalue())
     };
     inputs.iter().map(bind).collect()
@@ -165,11 +174,12 @@ impl Translate<InferenceFact, Box<dyn InferenceOp>, TypedFact, Box<dyn TypedOp>>
         let stateless = node.op.state(&EvalContext::out_of_plan())?.is_none();
         let values: Option<Vec<_>> = node.outputs.iter().map(|o| o.fact.value.concretize()).collect();
         match values {
-            Some(values) if stateless && !InferenceModel::is_source(&node.op) => {
-                values.into_iter().enumerate().map(|(i, value)| target.add_const(format!("{}.{i}", node.name), value)).collect()
-            }
+            Some(values) if stateless && !InferenceModel::is_source(&node.op) => values
+                .into_iter()
+                .enumerate()
+                .map(|(i, value)| target.add_const(format!("{}.{i}", node.name), value))
+                .collect(),
             _ => node.op.to_typed(source, node, target, mapping),
         }
     }
 }
-

@@ -25,7 +25,8 @@ fn encoded(weight: &[u8]) -> Vec<u8> {
     let shape = field(2, &field(1, &[0x08, 2]));
     let info = |name: &[u8]| [field(1, name), field(2, &field(1, &[vec![0x08, 1], shape.clone()].concat()))].concat();
     let tensor = [vec![0x08, 2, 0x10, 1], field(8, b"w"), weight.to_vec()].concat();
-    let graph = [field(1, &node), field(2, b"g"), field(5, &tensor), field(11, &info(b"x")), field(12, &info(b"y"))].concat();
+    let graph =
+        [field(1, &node), field(2, b"g"), field(5, &tensor), field(11, &info(b"x")), field(12, &info(b"y"))].concat();
     [vec![0x08, 8], field(7, &graph), field(8, &[0x10, 13])].concat()
 }
 
@@ -62,7 +63,11 @@ fn files_that_are_no_models_are_refused() {
     check(import_as("cut.onnx", &good[..good.len() / 2]), "truncated-file", "is truncated: a field at byte 2 needs");
     check(import_as("nograph.onnx", &[0x08, 8]), "not-onnx", "it has no graph");
     // Damaged inside: every field is there, but the graph's bytes are none.
-    check(import_as("damaged.onnx", &[vec![0x08, 8], field(7, &[0xff; 30])].concat()), "not-onnx", "its protobuf is damaged");
+    check(
+        import_as("damaged.onnx", &[vec![0x08, 8], field(7, &[0xff; 30])].concat()),
+        "not-onnx",
+        "its protobuf is damaged",
+    );
 }
 
 #[test]
@@ -77,7 +82,8 @@ fn no_byte_string_panics() {
             bytes[at] = (state >> 20) as u8;
         }
         // Whatever comes out is a model or an error.
-        let _ = import_bytes(&bytes, "fuzzed", &ImportOptions::default()).map(|imported| crate::lower::lower(&imported).map(crate::passes::simplify));
+        let _ = import_bytes(&bytes, "fuzzed", &ImportOptions::default())
+            .map(|imported| crate::lower::lower(&imported).map(crate::passes::simplify));
         let _ = import_bytes(&good[..i % good.len()], "cut", &ImportOptions::default());
     }
 }
@@ -94,7 +100,8 @@ fn external_data_come_from_the_models_folder_only() {
     #[cfg(unix)]
     std::os::unix::fs::symlink("../outside.bin", inside.join("link.bin")).unwrap();
     let import_at = |entries: &[(&str, &str)]| {
-        let entry = |(key, value): &(&str, &str)| field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat());
+        let entry =
+            |(key, value): &(&str, &str)| field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat());
         let tensor: Vec<u8> = entries.iter().flat_map(entry).chain([0x70, 1]).collect();
         fs::write(inside.join("m.onnx"), encoded(&tensor)).unwrap();
         import(&inside.join("m.onnx"), &ImportOptions::default())
@@ -111,8 +118,16 @@ fn external_data_come_from_the_models_folder_only() {
     check(import_at(&[("location", "link.bin")]), "external-data-outside", "'link.bin'");
     check(import_at(&[("location", "none.bin")]), "external-data-unreadable", "weight 'w'");
     check(import_at(&[("location", "sub")]), "external-data-unreadable", "not a regular file");
-    check(import_at(&[("location", "w.bin"), ("offset", "8"), ("length", "8")]), "external-data-unreadable", "needs 8 bytes at 8, the file has 12");
-    check(import_at(&[("location", "w.bin"), ("length", "99999999999999")]), "external-data-unreadable", "needs 99999999999999 bytes");
+    check(
+        import_at(&[("location", "w.bin"), ("offset", "8"), ("length", "8")]),
+        "external-data-unreadable",
+        "needs 8 bytes at 8, the file has 12",
+    );
+    check(
+        import_at(&[("location", "w.bin"), ("length", "99999999999999")]),
+        "external-data-unreadable",
+        "needs 99999999999999 bytes",
+    );
     check(import_at(&[("location", "w.bin")]), "weight-size", "needs 8 bytes, has 12");
 }
 
@@ -129,11 +144,18 @@ fn broken_graphs_are_refused() {
     check(relu(base(), "x", "y").import(), "no-output", "no output");
     check(relu(relu(base(), "x", "y"), "x", "y").output("y").import(), "duplicate-tensor", "'y' is defined twice");
     check(relu(base(), "x", "x").output("x").import(), "duplicate-tensor", "'x'");
-    let weight = |v: Vec<f32>| base().weight("w", Array::f32(vec![v.len()], v)).node("Add", &["x", "w"], &["y"], &[]).output("y").import();
+    let weight = |v: Vec<f32>| {
+        base().weight("w", Array::f32(vec![v.len()], v)).node("Add", &["x", "w"], &["y"], &[]).output("y").import()
+    };
     check(weight(vec![0.0, f32::NAN, 0.0, 0.0]), "weight-not-finite", "'w' holds NaN at index 1");
     check(weight(vec![0.0, 0.0, 0.0, f32::NEG_INFINITY]), "weight-not-finite", "'w' holds -inf at index 3");
-    let attribute = base().node("Constant", &[], &["c"], &[("value", Attr::T(Array::f32(vec![2], vec![0.0, f32::NAN])))]);
-    check(attribute.node("Add", &["x", "c"], &["y"], &[]).output("y").import(), "weight-not-finite", "'c' holds NaN at index 1");
+    let attribute =
+        base().node("Constant", &[], &["c"], &[("value", Attr::T(Array::f32(vec![2], vec![0.0, f32::NAN])))]);
+    check(
+        attribute.node("Add", &["x", "c"], &["y"], &[]).output("y").import(),
+        "weight-not-finite",
+        "'c' holds NaN at index 1",
+    );
     let mut short = base().weight("w", array(&[4], 1)).node("Add", &["x", "w"], &["y"], &[]).output("y");
     short.graph().initializer[0].raw_data.pop();
     check(short.import(), "weight-size", "'w' of shape [4] and type float32 needs 16 bytes, has 15");
@@ -145,10 +167,18 @@ fn broken_graphs_are_refused() {
     short.graph().initializer[0].data_type = 99;
     check(short.import(), "unsupported-feature", "of element type unknown");
     check(relu(ModelBuilder::new(13).input("x", &[1, 0]), "x", "y").output("y").import(), "zero-dimension", "[1, 0]");
-    check(relu(ModelBuilder::new(13).input("x", &[1 << 20, 1 << 20]), "x", "y").output("y").import(), "tensor-too-large", "'x'");
+    check(
+        relu(ModelBuilder::new(13).input("x", &[1 << 20, 1 << 20]), "x", "y").output("y").import(),
+        "tensor-too-large",
+        "'x'",
+    );
     let huge = base().weight("s", ints(&[1 << 20, 1 << 20])).node("ConstantOfShape", &["s"], &["y"], &[]).output("y");
     check(huge.import(), "tensor-too-large", "'y'");
-    check(relu(ModelBuilder::new(6).input("x", &[1]), "x", "y").output("y").import(), "unsupported-version", "operator set version 6");
+    check(
+        relu(ModelBuilder::new(6).input("x", &[1]), "x", "y").output("y").import(),
+        "unsupported-version",
+        "operator set version 6",
+    );
     let mut old = relu(base(), "x", "y").output("y");
     old.0.ir_version = 2;
     check(old.import(), "unsupported-version", "IR version 2");
@@ -156,7 +186,11 @@ fn broken_graphs_are_refused() {
 
 #[test]
 fn nodes_are_sorted_and_named() {
-    let mut model = ModelBuilder::new(13).input("x", &[1, 4]).node("Relu", &["a"], &["b"], &[]).node("Neg", &["x"], &["a"], &[]).output("b");
+    let mut model = ModelBuilder::new(13)
+        .input("x", &[1, 4])
+        .node("Relu", &["a"], &["b"], &[])
+        .node("Neg", &["x"], &["a"], &[])
+        .output("b");
     model.graph().node.iter_mut().for_each(|n| n.name = "same".into());
     let names: Vec<String> = model.import().unwrap().nodes.into_iter().map(|n| n.name).collect();
     assert_eq!(names, ["a", "b"]);
@@ -172,7 +206,11 @@ fn free_dimensions_are_fixed() {
     let ok = |dims: &[Dim], fixed: &[(&str, usize)], expected: &[usize], batched: bool| {
         let imported = shape(dims, fixed).unwrap();
         assert_eq!((&imported.inputs[0].shape[..], imported.inputs[0].batched), (expected, batched), "{dims:?}");
-        assert_eq!((&imported.outputs[0].shape[..], imported.outputs[0].batched), (expected, expected.first() == Some(&1)), "{dims:?}");
+        assert_eq!(
+            (&imported.outputs[0].shape[..], imported.outputs[0].batched),
+            (expected, expected.first() == Some(&1)),
+            "{dims:?}"
+        );
         Reference::new(&imported).unwrap();
     };
     ok(&[S("batch"), N(4)], &[], &[1, 4], true);
@@ -217,7 +255,8 @@ fn quantized_weights_of_float_models_are_dequantized() {
 fn values_of_quantized_graphs_are_not_folded() {
     // tract reads only the first scale: the folded weight would be wrong.
     let model = quantized_weight().node("QuantizeLinear", &["y", "s1", "z1"], &["r"], &[]).output("r");
-    let model = model.weight("s1", Array::f32(vec![], vec![1.0])).weight("z1", Array::new(vec![], ArrayData::I8(vec![0])));
+    let model =
+        model.weight("s1", Array::f32(vec![], vec![1.0])).weight("z1", Array::new(vec![], ArrayData::I8(vec![0])));
     let imported = model.import().unwrap();
     assert!(imported.value("w").is_none() && imported.value("t").is_none() && imported.value("q").is_some());
     let found = crate::lower::unsupported(&imported);
@@ -227,13 +266,24 @@ fn values_of_quantized_graphs_are_not_folded() {
 
 #[test]
 fn the_reference_shows_every_tensor() {
-    let model = ModelBuilder::new(13).input("x", &[1, 1, 3, 3]).weight("w", array(&[2, 1, 2, 2], 1)).weight("b", array(&[2], 2));
-    let model = model.node("Conv", &["x", "w", "b"], &["c"], &[]).node("Identity", &["c"], &["i"], &[]).node("Relu", &["i"], &["r"], &[]);
+    let model = ModelBuilder::new(13)
+        .input("x", &[1, 1, 3, 3])
+        .weight("w", array(&[2, 1, 2, 2], 1))
+        .weight("b", array(&[2], 2));
+    let model = model.node("Conv", &["x", "w", "b"], &["c"], &[]).node("Identity", &["c"], &["i"], &[]).node(
+        "Relu",
+        &["i"],
+        &["r"],
+        &[],
+    );
     let model = model.node("Flatten", &["r"], &["f"], &[]).node("Softmax", &["f"], &["y"], &[]).output("y").output("r");
     let imported = model.import().unwrap();
     let x = vec![NamedArray::new("x", array(&[1, 1, 3, 3], 9))];
     let mut taps = std::collections::BTreeMap::new();
-    let outputs = Reference::new(&imported).unwrap().run_with_taps(&x, &mut |name, a| drop(taps.insert(name.to_string(), a.clone()))).unwrap();
+    let outputs = Reference::new(&imported)
+        .unwrap()
+        .run_with_taps(&x, &mut |name, a| drop(taps.insert(name.to_string(), a.clone())))
+        .unwrap();
     assert_eq!(taps.keys().map(String::as_str).collect::<Vec<_>>(), ["c", "f", "i", "r", "x", "y"]);
     assert_eq!(taps["c"].shape, [1, 2, 2, 2]);
     assert_eq!(taps["c"], taps["i"]);
@@ -247,7 +297,8 @@ fn the_reference_shows_every_tensor() {
 
 #[test]
 fn runs_with_wrong_inputs_are_refused() {
-    let imported = ModelBuilder::new(13).input("x", &[1, 4]).node("Relu", &["x"], &["y"], &[]).output("y").import().unwrap();
+    let imported =
+        ModelBuilder::new(13).input("x", &[1, 4]).node("Relu", &["x"], &["y"], &[]).output("y").import().unwrap();
     let reference = Reference::new(&imported).unwrap();
     let check = |inputs: &[NamedArray], words: &str| {
         let error = reference.run(inputs).unwrap_err();
@@ -261,11 +312,19 @@ fn runs_with_wrong_inputs_are_refused() {
 
 #[test]
 fn tract_runs_what_the_image_cannot() {
-    let model = ModelBuilder::new(13).input("x", &[1, 3]).node("LeakyRelu", &["x"], &["y"], &[("alpha", Attr::F(0.5))]).output("y");
+    let model = ModelBuilder::new(13)
+        .input("x", &[1, 3])
+        .node("LeakyRelu", &["x"], &["y"], &[("alpha", Attr::F(0.5))])
+        .output("y");
     let x = NamedArray::new("x", Array::f32(vec![1, 3], vec![-2.0, 0.0, 3.0]));
     let y = TractBackend::new(&model.import().unwrap()).unwrap().run(&[x]).unwrap();
     assert_eq!(y[0].array.to_f32(), [-1.0, 0.0, 3.0]);
-    let unknown = ModelBuilder::new(13).input("x", &[1, 3]).node("NoSuchOperator", &["x"], &["y"], &[]).output("y").import().unwrap();
+    let unknown = ModelBuilder::new(13)
+        .input("x", &[1, 3])
+        .node("NoSuchOperator", &["x"], &["y"], &[])
+        .output("y")
+        .import()
+        .unwrap();
     assert_eq!(Reference::new(&unknown).unwrap_err().code(), "reference-failed");
     assert_eq!(TractBackend::new(&unknown).unwrap_err().code(), "reference-failed");
 }

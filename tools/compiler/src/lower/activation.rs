@@ -19,7 +19,9 @@ pub fn clip(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
             match lowering.constant_f32(node, i)? {
                 None => none,
                 Some((_, &[x])) => x,
-                Some((shape, _)) => return Err(Refusal::new(format!("its limit has shape {shape:?}"), "limits must be single numbers")),
+                Some((shape, _)) => {
+                    return Err(Refusal::new(format!("its limit has shape {shape:?}"), "limits must be single numbers"));
+                }
             }
         };
         Ok((value != none && value.is_finite()).then_some(value))

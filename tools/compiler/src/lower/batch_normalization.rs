@@ -11,7 +11,10 @@ use crate::import::OnnxNode;
 /// rank 2 gets a product and a sum. `momentum` concerns training only.
 pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     if int(node, "training_mode", 0)? != 0 || int(node, "spatial", 1)? != 1 {
-        return Err(Refusal::new("it is in training mode or not spatial", "export the model for inference (model.eval())"));
+        return Err(Refusal::new(
+            "it is in training mode or not spatial",
+            "export the model for inference (model.eval())",
+        ));
     }
     let x = lowering.input(node, 0)?;
     let x_shape = lowering.shape_of(x).to_vec();
@@ -20,16 +23,25 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     for (i, parameter) in parameters.iter_mut().enumerate() {
         match lowering.constant_f32(node, i + 1)? {
             Some((_, v)) if v.len() == channels => *parameter = v,
-            _ => return Err(Refusal::new(format!("its input {} is not one number per channel", i + 1), "check the file with onnx.checker")),
+            _ => {
+                return Err(Refusal::new(
+                    format!("its input {} is not one number per channel", i + 1),
+                    "check the file with onnx.checker",
+                ));
+            }
         }
     }
     let [scale, bias, mean, variance] = parameters;
     let epsilon = f64::from(float(node, "epsilon", 1e-5)?);
     let factor = |c: usize| f64::from(scale[c]) / (f64::from(variance[c]) + epsilon).sqrt();
     let factors: Vec<f32> = (0..channels).map(|c| factor(c) as f32).collect();
-    let offsets: Vec<f32> = (0..channels).map(|c| (f64::from(bias[c]) - f64::from(mean[c]) * factor(c)) as f32).collect();
+    let offsets: Vec<f32> =
+        (0..channels).map(|c| (f64::from(bias[c]) - f64::from(mean[c]) * factor(c)) as f32).collect();
     if !factors.iter().chain(&offsets).all(|x| x.is_finite()) {
-        return Err(Refusal::new("its variance and epsilon give no finite factor", "train again: a variance is negative or zero"));
+        return Err(Refusal::new(
+            "its variance and epsilon give no finite factor",
+            "train again: a variance is negative or zero",
+        ));
     }
     let (name, _) = lowering.result(node)?;
     let (factor_name, offset_name) = (format!("{name}_factor"), format!("{name}_offset"));
@@ -38,7 +50,11 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
         let offset = lowering.constant(&offset_name, vec![channels], offsets);
         let mul = Operator::Binary { function: Binary::Mul, clamp: Clamp::default() };
         let scaled = lowering.push_step(node, "scale", mul, vec![x, factor], x_shape);
-        return lowering.push_result(node, Operator::Binary { function: Binary::Add, clamp: Clamp::default() }, vec![scaled, offset]);
+        return lowering.push_result(
+            node,
+            Operator::Binary { function: Binary::Add, clamp: Clamp::default() },
+            vec![scaled, offset],
+        );
     }
     let x = lowering.to_nhwc(node, x)?;
     let factor = lowering.constant(&factor_name, vec![1, 1, channels], factors);

@@ -67,7 +67,10 @@ impl<'a> Lowering<'a> {
                 }
                 Err(Refusal { reason, suggestion }) => {
                     let (node, operator) = (output.name.clone(), "graph output".into());
-                    return Err((self.graph, Unsupported { node, operator, opset: self.imported.opset, reason, suggestion }));
+                    return Err((
+                        self.graph,
+                        Unsupported { node, operator, opset: self.imported.opset, reason, suggestion },
+                    ));
                 }
             }
         }
@@ -94,7 +97,12 @@ impl<'a> Lowering<'a> {
             }
             // The result of a refused node: a stand-in, so that the nodes behind it are judged too.
             None if self.abandoned.contains(name) => self.tensor(name, fact.shape, None),
-            None => return Err(Refusal::new(format!("tensor '{name}' is not computed before it is read"), "export the model again")),
+            None => {
+                return Err(Refusal::new(
+                    format!("tensor '{name}' is not computed before it is read"),
+                    "export the model again",
+                ));
+            }
         };
         self.tensors.insert(name.to_string(), id);
         Ok(id)
@@ -162,14 +170,24 @@ impl<'a> Lowering<'a> {
     fn fact(&self, name: &str) -> Result<&'a Fact, Refusal> {
         let why = || self.imported.shape_problem.as_deref().unwrap_or("shape inference does not get there");
         self.imported.facts.get(name).ok_or_else(|| {
-            Refusal::new(format!("the shape of tensor '{name}' is not known: {}", why()), "fix the model's dimensions with --dim NAME=N")
+            Refusal::new(
+                format!("the shape of tensor '{name}' is not known: {}", why()),
+                "fix the model's dimensions with --dim NAME=N",
+            )
         })
     }
 
     /// Adds a float32 tensor.
     pub fn tensor(&mut self, name: &str, shape: Vec<usize>, origin: Option<Origin>) -> TensorId {
         let name = name.to_string();
-        self.graph.add_tensor(Tensor { name, shape, element_type: ElementType::F32, constant: None, quantization: None, origin })
+        self.graph.add_tensor(Tensor {
+            name,
+            shape,
+            element_type: ElementType::F32,
+            constant: None,
+            quantization: None,
+            origin,
+        })
     }
 
     /// Adds a float32 constant.
@@ -197,7 +215,14 @@ impl<'a> Lowering<'a> {
     }
 
     /// Adds an auxiliary node in front of or behind the main one.
-    pub fn push_step(&mut self, node: &OnnxNode, step: &str, operator: Operator, inputs: Vec<TensorId>, shape: Vec<usize>) -> TensorId {
+    pub fn push_step(
+        &mut self,
+        node: &OnnxNode,
+        step: &str,
+        operator: Operator,
+        inputs: Vec<TensorId>,
+        shape: Vec<usize>,
+    ) -> TensorId {
         let name = format!("{}/{step}", node.name);
         let output = self.tensor(&name, shape, None);
         self.push(name, &node.operator, operator, inputs, output);
@@ -233,7 +258,13 @@ impl<'a> Lowering<'a> {
         let back = if shape.len() == 3 { vec![0, 2, 1] } else { vec![0, 3, 1, 2] };
         let y = if shape.len() == 3 { self.push_step(node, "to_3d", Operator::Reshape, vec![y], moved) } else { y };
         let output = self.tensor(&name, shape.clone(), Some(identity(&name, shape.len())));
-        self.push(format!("{}/to_nchw", node.name), &node.operator, Operator::Transpose { permutation: back }, vec![y], output);
+        self.push(
+            format!("{}/to_nchw", node.name),
+            &node.operator,
+            Operator::Transpose { permutation: back },
+            vec![y],
+            output,
+        );
         self.tensors.insert(name, output);
         Ok(())
     }
@@ -241,7 +272,9 @@ impl<'a> Lowering<'a> {
     /// Refuses attributes that lowering does not look at, and inputs without a known shape.
     pub fn check_known(&self, node: &OnnxNode, attributes: &[&str]) -> Result<(), Refusal> {
         match node.attributes.iter().find(|(name, _)| !attributes.contains(&&**name)) {
-            Some((name, _)) => Err(Refusal::new(format!("attribute '{name}' is not known"), "export the model without it")),
+            Some((name, _)) => {
+                Err(Refusal::new(format!("attribute '{name}' is not known"), "export the model without it"))
+            }
             None => Ok(()),
         }
     }
@@ -286,10 +319,9 @@ pub fn text<'n>(node: &'n OnnxNode, name: &str, default: &'n str) -> Result<&'n 
 /// An axis of a tensor of this rank, counted from the front.
 pub fn axis(axis: i64, rank: usize) -> Result<usize, Refusal> {
     let from_front = if axis < 0 { axis + rank as i64 } else { axis };
-    usize::try_from(from_front)
-        .ok()
-        .filter(|&a| a < rank)
-        .ok_or_else(|| Refusal::new(format!("axis {axis} is out of range for rank {rank}"), "check the file with onnx.checker"))
+    usize::try_from(from_front).ok().filter(|&a| a < rank).ok_or_else(|| {
+        Refusal::new(format!("axis {axis} is out of range for rank {rank}"), "check the file with onnx.checker")
+    })
 }
 
 /// An ONNX tensor in its own layout.
@@ -299,7 +331,10 @@ pub fn identity(name: &str, rank: usize) -> Origin {
 
 /// A refusal because of an element type.
 pub fn element_type_refusal(tensor: &str, found: &str) -> Refusal {
-    Refusal::new(format!("tensor '{tensor}' has element type {found}, only float32 is computed"), "export the model in float32")
+    Refusal::new(
+        format!("tensor '{tensor}' has element type {found}, only float32 is computed"),
+        "export the model in float32",
+    )
 }
 
 fn missing_input(i: usize) -> Refusal {
@@ -314,7 +349,10 @@ fn feature_map_permutation(rank: usize) -> Result<Vec<usize>, Refusal> {
     match rank {
         3 => Ok(vec![0, 2, 1]),
         4 => Ok(vec![0, 2, 3, 1]),
-        _ => Err(Refusal::new(format!("its feature map has rank {rank}"), "one- and two-dimensional feature maps (rank 3 and 4) are supported")),
+        _ => Err(Refusal::new(
+            format!("its feature map has rank {rank}"),
+            "one- and two-dimensional feature maps (rank 3 and 4) are supported",
+        )),
     }
 }
 

@@ -10,17 +10,25 @@ use crate::import::OnnxNode;
 pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let x = lowering.input(node, 0)?;
     let x_shape = lowering.shape_of(x).to_vec();
-    let (w_shape, w) = lowering.constant_f32(node, 1)?.ok_or_else(|| Refusal::new("it has no weights", "check the file with onnx.checker"))?;
+    let (w_shape, w) = lowering
+        .constant_f32(node, 1)?
+        .ok_or_else(|| Refusal::new("it has no weights", "check the file with onnx.checker"))?;
     let (name, y_shape) = lowering.result(node)?;
     let rank = x_shape.len();
     if !(3..=4).contains(&rank) || w_shape.len() != rank || y_shape.len() != rank {
-        return Err(Refusal::new(format!("its feature map has rank {rank}"), "one- and two-dimensional Conv (rank 3 and 4) are supported"));
+        return Err(Refusal::new(
+            format!("its feature map has rank {rank}"),
+            "one- and two-dimensional Conv (rank 3 and 4) are supported",
+        ));
     }
     let kernel = &w_shape[2..];
     if let Some(stated) = ints(node, "kernel_shape")?
         && stated.iter().map(|&k| k as usize).ne(kernel.iter().copied())
     {
-        return Err(Refusal::new(format!("kernel_shape {stated:?} differs from the weights' {kernel:?}"), "check the file with onnx.checker"));
+        return Err(Refusal::new(
+            format!("kernel_shape {stated:?} differs from the weights' {kernel:?}"),
+            "check the file with onnx.checker",
+        ));
     }
     let geometry = Geometry::new(node, kernel, &x_shape[2..], &y_shape[2..])?;
     let Geometry { mut window, end_padding } = geometry;
@@ -63,7 +71,10 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let mut inputs = vec![x, lowering.constant(&format!("{name}_weights"), shape, moved)];
     if let Some((_, bias)) = lowering.constant_f32(node, 2)? {
         if bias.len() != n_outputs {
-            return Err(Refusal::new(format!("its bias has {} elements for {n_outputs} channels", bias.len()), "check the file with onnx.checker"));
+            return Err(Refusal::new(
+                format!("its bias has {} elements for {n_outputs} channels", bias.len()),
+                "check the file with onnx.checker",
+            ));
         }
         inputs.push(lowering.constant(&format!("{name}_bias"), vec![n_outputs], bias.to_vec()));
     }

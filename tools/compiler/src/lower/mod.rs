@@ -46,7 +46,11 @@ pub struct Unsupported {
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node '{}' ({}, operator set {}) is not supported: {}", self.node, self.operator, self.opset, self.reason)
+        write!(
+            f,
+            "node '{}' ({}, operator set {}) is not supported: {}",
+            self.node, self.operator, self.opset, self.reason
+        )
     }
 }
 
@@ -94,9 +98,19 @@ fn lower_all(imported: &Imported) -> (Graph, Vec<Unsupported>) {
         }
         if let Err(refusal) = lower_node(&mut lowering, node) {
             if let Some(refusal) = refusal {
-                let operator = if node.domain.is_empty() { node.operator.clone() } else { format!("{}.{}", node.domain, node.operator) };
+                let operator = if node.domain.is_empty() {
+                    node.operator.clone()
+                } else {
+                    format!("{}.{}", node.domain, node.operator)
+                };
                 let Refusal { reason, suggestion } = refusal;
-                unsupported.push(Unsupported { node: node.name.clone(), operator, opset: imported.opset, reason, suggestion });
+                unsupported.push(Unsupported {
+                    node: node.name.clone(),
+                    operator,
+                    opset: imported.opset,
+                    reason,
+                    suggestion,
+                });
             }
             lowering.abandon(node);
         }

@@ -1,7 +1,9 @@
 //! The one list of supported ONNX operators.
 
 use super::context::Lowering;
-use super::{Refusal, activation, batch_normalization, binary, concat, conv, matmul, pad, pool, reshape, softmax, transpose};
+use super::{
+    Refusal, activation, batch_normalization, binary, concat, conv, matmul, pad, pool, reshape, softmax, transpose,
+};
 use crate::import::{Imported, OnnxNode};
 
 /// How an ONNX operator is lowered.
@@ -22,11 +24,29 @@ pub struct OnnxOperator {
 pub const OPERATORS: &[OnnxOperator] = &[
     operator("Add", &[7, 13, 14], "", &[], binary::add),
     operator("AveragePool", &[7, 10, 11, 19, 22], POOL_NOTE, POOL_ATTRIBUTES, pool::average_pool),
-    operator("BatchNormalization", &[7, 9, 14, 15], "inference only", BATCH_NORMALIZATION_ATTRIBUTES, batch_normalization::lower),
-    operator("Cast", &[6, 9, 13, 19, 21, 23, 24, 25], "to the same type", &["to", "saturate", "round_mode"], reshape::cast),
+    operator(
+        "BatchNormalization",
+        &[7, 9, 14, 15],
+        "inference only",
+        BATCH_NORMALIZATION_ATTRIBUTES,
+        batch_normalization::lower,
+    ),
+    operator(
+        "Cast",
+        &[6, 9, 13, 19, 21, 23, 24, 25],
+        "to the same type",
+        &["to", "saturate", "round_mode"],
+        reshape::cast,
+    ),
     operator("Clip", &[6, 11, 12, 13], "constant limits", &["min", "max"], activation::clip),
     operator("Concat", &[4, 11, 13], "", &["axis"], concat::lower),
-    operator("Constant", &[1, 9, 11, 12, 13, 19, 21, 23, 24, 25], "numbers", &["value", "value_float", "value_floats", "value_int", "value_ints"], reshape::constant),
+    operator(
+        "Constant",
+        &[1, 9, 11, 12, 13, 19, 21, 23, 24, 25],
+        "numbers",
+        &["value", "value_float", "value_floats", "value_int", "value_ints"],
+        reshape::constant,
+    ),
     operator("Conv", &[1, 11, 22], "1-D and 2-D, constant weights", CONV_ATTRIBUTES, conv::lower),
     operator("Div", &[7, 13, 14], "by a constant", &[], binary::div),
     operator("Dropout", &[7, 10, 12, 13, 22], "inference only", &["ratio", "seed"], reshape::dropout),
@@ -39,8 +59,20 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("MaxPool", &[1, 8, 10, 11, 12, 22], POOL_NOTE, MAX_POOL_ATTRIBUTES, pool::max_pool),
     operator("Mul", &[7, 13, 14], "", &[], binary::mul),
     operator("Neg", &[6, 13], "", &[], binary::neg),
-    operator("Pad", &[2, 11, 13, 18, 19, 21, 23, 24, 25], "constant mode, constant pads of zero or more", &["mode", "pads", "value"], pad::lower),
-    operator("ReduceMean", &[1, 11, 13, 18], "over height and width", &["axes", "keepdims", "noop_with_empty_axes"], pool::reduce_mean),
+    operator(
+        "Pad",
+        &[2, 11, 13, 18, 19, 21, 23, 24, 25],
+        "constant mode, constant pads of zero or more",
+        &["mode", "pads", "value"],
+        pad::lower,
+    ),
+    operator(
+        "ReduceMean",
+        &[1, 11, 13, 18],
+        "over height and width",
+        &["axes", "keepdims", "noop_with_empty_axes"],
+        pool::reduce_mean,
+    ),
     operator("Relu", &[6, 13, 14], "", &[], activation::relu),
     operator("Reshape", &[5, 13, 14, 19, 21, 23, 24, 25], "constant shape", &["allowzero"], reshape::lower),
     operator("Sigmoid", &[6, 13], "", &[], activation::sigmoid),
@@ -111,18 +143,60 @@ fn nearest(name: &str) -> Option<String> {
 }
 
 const POOL_NOTE: &str = "1-D and 2-D, first result only";
-const POOL_ATTRIBUTES: &[&str] = &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"];
-const MAX_POOL_ATTRIBUTES: &[&str] = &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
+const POOL_ATTRIBUTES: &[&str] =
+    &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"];
+const MAX_POOL_ATTRIBUTES: &[&str] =
+    &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
 const CONV_ATTRIBUTES: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
 const BATCH_NORMALIZATION_ATTRIBUTES: &[&str] = &["epsilon", "momentum", "spatial", "training_mode"];
 
 /// Nearest supported forms of what models often have.
 const INSTEAD: &[(&[&str], &str)] = &[
-    (&["LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "HardSwish", "HardSigmoid", "Gelu", "Mish", "Swish", "Softplus"], "train with Relu, Clip, Sigmoid or Tanh instead"),
-    (&["LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization", "LRN", "RMSNormalization"], "train with BatchNormalization instead"),
-    (&["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"], "convert the float model: tinfer quantizes it itself (--calibration)"),
+    (
+        &[
+            "LeakyRelu",
+            "PRelu",
+            "Elu",
+            "Selu",
+            "Celu",
+            "ThresholdedRelu",
+            "HardSwish",
+            "HardSigmoid",
+            "Gelu",
+            "Mish",
+            "Swish",
+            "Softplus",
+        ],
+        "train with Relu, Clip, Sigmoid or Tanh instead",
+    ),
+    (
+        &[
+            "LayerNormalization",
+            "InstanceNormalization",
+            "GroupNormalization",
+            "LpNormalization",
+            "LRN",
+            "RMSNormalization",
+        ],
+        "train with BatchNormalization instead",
+    ),
+    (
+        &[
+            "QuantizeLinear",
+            "DequantizeLinear",
+            "DynamicQuantizeLinear",
+            "QLinearConv",
+            "QLinearMatMul",
+            "ConvInteger",
+            "MatMulInteger",
+        ],
+        "convert the float model: tinfer quantizes it itself (--calibration)",
+    ),
     (&["ConvTranspose"], "Conv is the nearest supported form"),
-    (&["ReduceMax", "ReduceSum", "LpPool", "GlobalLpPool"], "MaxPool, AveragePool, GlobalAveragePool and GlobalMaxPool are the nearest supported forms"),
+    (
+        &["ReduceMax", "ReduceSum", "LpPool", "GlobalLpPool"],
+        "MaxPool, AveragePool, GlobalAveragePool and GlobalMaxPool are the nearest supported forms",
+    ),
     (&["ArgMax", "ArgMin", "TopK", "Hardmax"], "end the model at the scores and choose in the program"),
     (&["LogSoftmax", "Exp", "Log"], "end the model at the scores or at Softmax"),
     (&["LSTM", "GRU", "RNN"], "one-dimensional Conv is the nearest supported form"),

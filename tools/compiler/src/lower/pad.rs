@@ -28,7 +28,9 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
         let value = match lowering.constant_f32(node, 2)? {
             None => 0.0,
             Some((_, &[value])) => value,
-            Some((shape, _)) => return Err(Refusal::new(format!("its value has shape {shape:?}"), "pad with a single number")),
+            Some((shape, _)) => {
+                return Err(Refusal::new(format!("its value has shape {shape:?}"), "pad with a single number"));
+            }
         };
         (list(1, "pads")?, value, list(3, "axes")?)
     };

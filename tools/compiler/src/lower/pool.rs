@@ -25,7 +25,10 @@ pub fn average_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refu
         (output[i] - 1) * window.stride[i] + extent > window.padding[i] + input[i] + end_padding[i]
     });
     if include && beyond {
-        return Err(Refusal::new("with ceil_mode a window reaches beyond the padding that counts", "export the model without ceil_mode"));
+        return Err(Refusal::new(
+            "with ceil_mode a window reaches beyond the padding that counts",
+            "export the model without ceil_mode",
+        ));
     }
     let operator = Operator::AveragePool2d { window, count_include_pad: include, clamp: Clamp::default() };
     let x = lowering.to_nhwc(node, x)?;
@@ -37,7 +40,11 @@ pub fn global_average_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(
     let x = lowering.input(node, 0)?;
     let x = lowering.to_nhwc(node, x)?;
     let window = whole(lowering.shape_of(x));
-    lowering.push_nhwc(node, Operator::AveragePool2d { window, count_include_pad: false, clamp: Clamp::default() }, vec![x])
+    lowering.push_nhwc(
+        node,
+        Operator::AveragePool2d { window, count_include_pad: false, clamp: Clamp::default() },
+        vec![x],
+    )
 }
 
 /// The largest element of each channel.
@@ -97,7 +104,10 @@ fn windowed(lowering: &mut Lowering, node: &OnnxNode) -> Result<(TensorId, Geome
     let kernel = ints(node, "kernel_shape")?.unwrap_or_default();
     let kernel: Vec<usize> = kernel.into_iter().map(|k| usize::try_from(k).unwrap_or(0)).collect();
     if !(3..=4).contains(&x_shape.len()) || y_shape.len() != x_shape.len() {
-        return Err(Refusal::new(format!("its feature map has rank {}", x_shape.len()), "one- and two-dimensional pools (rank 3 and 4) are supported"));
+        return Err(Refusal::new(
+            format!("its feature map has rank {}", x_shape.len()),
+            "one- and two-dimensional pools (rank 3 and 4) are supported",
+        ));
     }
     let geometry = Geometry::new(node, &kernel, &x_shape[2..], &y_shape[2..])?;
     // A window without any element of the input has no maximum and no mean.
@@ -105,7 +115,10 @@ fn windowed(lowering: &mut Lowering, node: &OnnxNode) -> Result<(TensorId, Geome
     let (input, output) = (spatial(&x_shape), spatial(&y_shape));
     for i in 0..2 {
         let w = &geometry.window;
-        let covers = |at: usize| (0..w.kernel[i]).any(|k| (w.padding[i]..w.padding[i] + input[i]).contains(&(at * w.stride[i] + k * w.dilation[i])));
+        let covers = |at: usize| {
+            (0..w.kernel[i])
+                .any(|k| (w.padding[i]..w.padding[i] + input[i]).contains(&(at * w.stride[i] + k * w.dilation[i])))
+        };
         if !(0..output[i]).all(covers) {
             return Err(Refusal::new("a window lies in the padding entirely", "export the model with less padding"));
         }

@@ -31,7 +31,12 @@ pub fn ints(values: &[i64]) -> Array {
 
 /// Deterministic inputs of a model.
 pub fn inputs(imported: &Imported, seed: u64) -> Vec<NamedArray> {
-    imported.inputs.iter().enumerate().map(|(i, p)| NamedArray::new(&p.name, array(&p.shape, seed + i as u64))).collect()
+    imported
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(i, p)| NamedArray::new(&p.name, array(&p.shape, seed + i as u64)))
+        .collect()
 }
 
 /// Signal over error of `got`, in dB; 200 when they are equal.
@@ -95,7 +100,13 @@ impl Case {
     }
 }
 
-fn case(operator: &'static str, opset: i64, x: &[usize], weights: Vec<Array>, attributes: Vec<(&'static str, Attr)>) -> Case {
+fn case(
+    operator: &'static str,
+    opset: i64,
+    x: &[usize],
+    weights: Vec<Array>,
+    attributes: Vec<(&'static str, Attr)>,
+) -> Case {
     Case { operator, opset, x: x.to_vec(), weights, attributes }
 }
 
@@ -114,19 +125,73 @@ pub fn supported_cases() -> Vec<Case> {
     let positive = |n: usize| Array::f32(vec![n], numbers(n, 9).iter().map(|x| x.abs() + 0.5).collect());
     vec![
         case("Conv", 11, &[1, 3, 8, 7], vec![w(&[4, 3, 3, 3]), b(4)], vec![]),
-        case("Conv", 11, &[1, 3, 8, 7], vec![w(&[4, 3, 3, 2])], vec![("pads", is(&[0, 1, 2, 0])), ("strides", is(&[2, 1]))]),
-        case("Conv", 11, &[1, 3, 9, 9], vec![w(&[4, 3, 3, 3]), b(4)], vec![("dilations", is(&[2, 3])), ("kernel_shape", is(&[3, 3]))]),
+        case(
+            "Conv",
+            11,
+            &[1, 3, 8, 7],
+            vec![w(&[4, 3, 3, 2])],
+            vec![("pads", is(&[0, 1, 2, 0])), ("strides", is(&[2, 1]))],
+        ),
+        case(
+            "Conv",
+            11,
+            &[1, 3, 9, 9],
+            vec![w(&[4, 3, 3, 3]), b(4)],
+            vec![("dilations", is(&[2, 3])), ("kernel_shape", is(&[3, 3]))],
+        ),
         case("Conv", 11, &[1, 4, 6, 6], vec![w(&[6, 2, 3, 3]), b(6)], vec![("group", Attr::I(2))]),
-        case("Conv", 11, &[1, 4, 6, 6], vec![w(&[4, 1, 3, 3]), b(4)], vec![("group", Attr::I(4)), ("pads", is(&[1, 1, 1, 1]))]),
+        case(
+            "Conv",
+            11,
+            &[1, 4, 6, 6],
+            vec![w(&[4, 1, 3, 3]), b(4)],
+            vec![("group", Attr::I(4)), ("pads", is(&[1, 1, 1, 1]))],
+        ),
         case("Conv", 11, &[1, 4, 6, 6], vec![w(&[12, 1, 3, 3])], vec![("group", Attr::I(4))]),
-        case("Conv", 11, &[1, 2, 7, 8], vec![w(&[3, 2, 3, 3])], vec![("auto_pad", Attr::S("SAME_UPPER")), ("strides", is(&[2, 2]))]),
-        case("Conv", 11, &[1, 2, 7, 8], vec![w(&[3, 2, 4, 3])], vec![("auto_pad", Attr::S("SAME_LOWER")), ("strides", is(&[1, 3]))]),
+        case(
+            "Conv",
+            11,
+            &[1, 2, 7, 8],
+            vec![w(&[3, 2, 3, 3])],
+            vec![("auto_pad", Attr::S("SAME_UPPER")), ("strides", is(&[2, 2]))],
+        ),
+        case(
+            "Conv",
+            11,
+            &[1, 2, 7, 8],
+            vec![w(&[3, 2, 4, 3])],
+            vec![("auto_pad", Attr::S("SAME_LOWER")), ("strides", is(&[1, 3]))],
+        ),
         case("Conv", 11, &[1, 2, 7, 8], vec![w(&[3, 2, 3, 3])], vec![("auto_pad", Attr::S("VALID"))]),
-        case("Conv", 11, &[1, 3, 12], vec![w(&[5, 3, 4]), b(5)], vec![("pads", is(&[1, 2])), ("strides", is(&[2])), ("dilations", is(&[2]))]),
-        case("Conv", 11, &[1, 3, 12], vec![w(&[3, 1, 3])], vec![("group", Attr::I(3)), ("auto_pad", Attr::S("SAME_UPPER"))]),
-        case("Conv", 11, &[1, 3, 4, 4], vec![w(&[2, 3, 2, 2])], vec![("pads", is(&[1, 2, 3, 2])), ("strides", is(&[1, 2]))]),
+        case(
+            "Conv",
+            11,
+            &[1, 3, 12],
+            vec![w(&[5, 3, 4]), b(5)],
+            vec![("pads", is(&[1, 2])), ("strides", is(&[2])), ("dilations", is(&[2]))],
+        ),
+        case(
+            "Conv",
+            11,
+            &[1, 3, 12],
+            vec![w(&[3, 1, 3])],
+            vec![("group", Attr::I(3)), ("auto_pad", Attr::S("SAME_UPPER"))],
+        ),
+        case(
+            "Conv",
+            11,
+            &[1, 3, 4, 4],
+            vec![w(&[2, 3, 2, 2])],
+            vec![("pads", is(&[1, 2, 3, 2])), ("strides", is(&[1, 2]))],
+        ),
         case("Gemm", 11, &[1, 6], vec![w(&[6, 4]), b(4)], vec![]),
-        case("Gemm", 11, &[2, 6], vec![w(&[4, 6]), w(&[2, 4])], vec![("transB", Attr::I(1)), ("alpha", Attr::F(0.5)), ("beta", Attr::F(-2.0))]),
+        case(
+            "Gemm",
+            11,
+            &[2, 6],
+            vec![w(&[4, 6]), w(&[2, 4])],
+            vec![("transB", Attr::I(1)), ("alpha", Attr::F(0.5)), ("beta", Attr::F(-2.0))],
+        ),
         case("Gemm", 11, &[6, 2], vec![w(&[6, 4]), scalar(3.0)], vec![("transA", Attr::I(1))]),
         case("MatMul", 13, &[1, 5, 6], vec![w(&[6, 4])], vec![]),
         case("MatMul", 13, &[3, 6], vec![w(&[6])], vec![]),
@@ -145,20 +210,62 @@ pub fn supported_cases() -> Vec<Case> {
         case("Clip", 13, &[1, 3, 4], vec![absent(), scalar(0.75)], vec![]),
         case("Sigmoid", 13, &[1, 3, 4], vec![], vec![]),
         case("Tanh", 13, &[1, 3, 4], vec![], vec![]),
-        case("MaxPool", 12, &[1, 3, 8, 7], vec![], vec![("kernel_shape", is(&[3, 2])), ("strides", is(&[2, 2])), ("pads", is(&[1, 0, 1, 1]))]),
-        case("MaxPool", 12, &[1, 3, 8, 8], vec![], vec![("kernel_shape", is(&[3, 3])), ("strides", is(&[2, 2])), ("ceil_mode", Attr::I(1))]),
+        case(
+            "MaxPool",
+            12,
+            &[1, 3, 8, 7],
+            vec![],
+            vec![("kernel_shape", is(&[3, 2])), ("strides", is(&[2, 2])), ("pads", is(&[1, 0, 1, 1]))],
+        ),
+        case(
+            "MaxPool",
+            12,
+            &[1, 3, 8, 8],
+            vec![],
+            vec![("kernel_shape", is(&[3, 3])), ("strides", is(&[2, 2])), ("ceil_mode", Attr::I(1))],
+        ),
         case("MaxPool", 12, &[1, 3, 9, 9], vec![], vec![("kernel_shape", is(&[2, 2])), ("dilations", is(&[2, 2]))]),
         case("MaxPool", 12, &[1, 3, 9], vec![], vec![("kernel_shape", is(&[3])), ("auto_pad", Attr::S("SAME_UPPER"))]),
-        case("AveragePool", 11, &[1, 3, 8, 7], vec![], vec![("kernel_shape", is(&[3, 2])), ("strides", is(&[2, 2])), ("pads", is(&[1, 0, 1, 1]))]),
-        case("AveragePool", 11, &[1, 3, 8, 7], vec![], vec![("kernel_shape", is(&[3, 3])), ("pads", is(&[1, 1, 1, 1])), ("count_include_pad", Attr::I(1))]),
-        case("AveragePool", 11, &[1, 3, 8, 7], vec![], vec![("kernel_shape", is(&[3, 3])), ("auto_pad", Attr::S("SAME_LOWER"))]),
+        case(
+            "AveragePool",
+            11,
+            &[1, 3, 8, 7],
+            vec![],
+            vec![("kernel_shape", is(&[3, 2])), ("strides", is(&[2, 2])), ("pads", is(&[1, 0, 1, 1]))],
+        ),
+        case(
+            "AveragePool",
+            11,
+            &[1, 3, 8, 7],
+            vec![],
+            vec![("kernel_shape", is(&[3, 3])), ("pads", is(&[1, 1, 1, 1])), ("count_include_pad", Attr::I(1))],
+        ),
+        case(
+            "AveragePool",
+            11,
+            &[1, 3, 8, 7],
+            vec![],
+            vec![("kernel_shape", is(&[3, 3])), ("auto_pad", Attr::S("SAME_LOWER"))],
+        ),
         case("GlobalAveragePool", 11, &[1, 3, 8, 7], vec![], vec![]),
         case("GlobalAveragePool", 11, &[1, 3, 8], vec![], vec![]),
         case("GlobalMaxPool", 11, &[1, 3, 8, 7], vec![], vec![]),
         case("ReduceMean", 13, &[1, 3, 8, 7], vec![], vec![("axes", is(&[-1, 2])), ("keepdims", Attr::I(0))]),
         case("ReduceMean", 18, &[1, 8, 7, 3], vec![ints(&[1, 2])], vec![]),
-        case("BatchNormalization", 15, &[1, 3, 4, 5], vec![b(3), b(3), b(3), positive(3)], vec![("epsilon", Attr::F(0.01))]),
-        case("BatchNormalization", 9, &[1, 3, 4], vec![b(3), b(3), b(3), positive(3)], vec![("momentum", Attr::F(0.01))]),
+        case(
+            "BatchNormalization",
+            15,
+            &[1, 3, 4, 5],
+            vec![b(3), b(3), b(3), positive(3)],
+            vec![("epsilon", Attr::F(0.01))],
+        ),
+        case(
+            "BatchNormalization",
+            9,
+            &[1, 3, 4],
+            vec![b(3), b(3), b(3), positive(3)],
+            vec![("momentum", Attr::F(0.01))],
+        ),
         case("BatchNormalization", 9, &[2, 3], vec![b(3), b(3), b(3), positive(3)], vec![]),
         case("Softmax", 11, &[2, 3, 4], vec![], vec![]),
         case("Softmax", 11, &[2, 3, 4], vec![], vec![("axis", Attr::I(2))]),
@@ -194,7 +301,8 @@ fn every_operator_equals_the_reference() {
         };
         match check() {
             Ok(db) if db >= 100.0 => {}
-            other => failures.push(format!("{} of operator set {} {:?}: {other:?}", case.operator, case.opset, case.attributes)),
+            other => failures
+                .push(format!("{} of operator set {} {:?}: {other:?}", case.operator, case.opset, case.attributes)),
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -213,10 +321,19 @@ fn partial_support_is_an_error() {
     };
     let is = |v: &[i64]| Attr::Is(v.to_vec());
     check(case("Conv", 11, &[1, 3, 5, 5, 5], vec![array(&[4, 3, 3, 3, 3], 1)], vec![]), "rank 5");
-    check(case("Conv", 11, &[1, 3, 5, 5], vec![array(&[4, 3, 3, 3], 1)], vec![("surprise", Attr::I(1))]), "attribute 'surprise' is not known");
-    check(case("Pad", 13, &[1, 3, 4], vec![ints(&[0, 0, 1, 0, 0, 1])], vec![("mode", Attr::S("reflect"))]), "mode 'reflect'");
+    check(
+        case("Conv", 11, &[1, 3, 5, 5], vec![array(&[4, 3, 3, 3], 1)], vec![("surprise", Attr::I(1))]),
+        "attribute 'surprise' is not known",
+    );
+    check(
+        case("Pad", 13, &[1, 3, 4], vec![ints(&[0, 0, 1, 0, 0, 1])], vec![("mode", Attr::S("reflect"))]),
+        "mode 'reflect'",
+    );
     check(case("Pad", 13, &[1, 3, 4], vec![ints(&[0, 0, -1, 0, 0, 0])], vec![]), "cannot be expressed");
-    check(case("LeakyRelu", 13, &[1, 3], vec![], vec![]), "node 'y_node' (LeakyRelu, operator set 13) is not supported");
+    check(
+        case("LeakyRelu", 13, &[1, 3], vec![], vec![]),
+        "node 'y_node' (LeakyRelu, operator set 13) is not supported",
+    );
     check(case("Cast", 13, &[1, 3], vec![], vec![("to", Attr::I(7))]), "float32 to int64");
     check(case("ReduceMean", 13, &[1, 3, 4], vec![], vec![("axes", is(&[0, 1]))]), "reduces axes [0, 1]");
     check(case("NoSuchOperator", 13, &[1, 3], vec![], vec![]), "there is no such operator");
@@ -224,7 +341,11 @@ fn partial_support_is_an_error() {
 
 #[test]
 fn weights_computed_at_run_time_are_refused() {
-    let model = ModelBuilder::new(13).input("x", &[1, 2, 4, 4]).input("w", &[3, 2, 3, 3]).node("Conv", &["x", "w"], &["y"], &[]).output("y");
+    let model = ModelBuilder::new(13)
+        .input("x", &[1, 2, 4, 4])
+        .input("w", &[3, 2, 3, 3])
+        .node("Conv", &["x", "w"], &["y"], &[])
+        .output("y");
     let error = lower(&model.import().unwrap()).unwrap_err();
     assert!(error.to_string().contains("'w' is computed at run time"), "{error}");
 }

@@ -16,7 +16,10 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let mut sorted = permutation.clone();
     sorted.sort_unstable();
     if sorted.iter().copied().ne(0..rank) {
-        return Err(Refusal::new(format!("perm {permutation:?} is no permutation of {rank} axes"), "check the file with onnx.checker"));
+        return Err(Refusal::new(
+            format!("perm {permutation:?} is no permutation of {rank} axes"),
+            "check the file with onnx.checker",
+        ));
     }
     lowering.push_result(node, Operator::Transpose { permutation }, vec![x])
 }

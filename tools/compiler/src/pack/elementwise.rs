@@ -64,11 +64,7 @@ fn binary_i8(
 }
 
 /// A step that looks up `function`, computed in binary64 for each of the 256 inputs.
-fn table(
-    steps: &mut StepPacker<'_>,
-    node: &Node,
-    function: impl Fn(f64) -> f64,
-) -> Result<&'static str, PackError> {
+fn table(steps: &mut StepPacker<'_>, node: &Node, function: impl Fn(f64) -> f64) -> Result<&'static str, PackError> {
     let (input_scale, input_zero_point) = steps.quantized(node, steps.input(node, 0))?;
     let (output_scale, output_zero_point) = steps.quantized(node, steps.output(node))?;
     let entries: Vec<i8> = (0..=255u8)

@@ -124,7 +124,9 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
             | Operator::FullyConnected { .. }
             | Operator::BatchMatmul { .. } => products::pack,
             Operator::MaxPool2d { .. } | Operator::AveragePool2d { .. } => windows::pack,
-            Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax | Operator::Requantize => elementwise::pack,
+            Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax | Operator::Requantize => {
+                elementwise::pack
+            }
             Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } => movement::pack,
             Operator::Reshape => continue,
         };

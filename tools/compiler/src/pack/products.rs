@@ -99,8 +99,8 @@ fn batch_matmul(
             let (a, _) = steps.quantized(node, steps.input(node, 0))?;
             let (b, _) = steps.quantized(node, steps.input(node, 1))?;
             let (output, _) = steps.quantized(node, steps.output(node))?;
-            let requantizer =
-                Requantizer::from_real(a * b / output).ok_or_else(|| steps.error(node, "its scales are too far apart"))?;
+            let requantizer = Requantizer::from_real(a * b / output)
+                .ok_or_else(|| steps.error(node, "its scales are too far apart"))?;
             let record = BatchMatmulRecord { layout, requantizer, limits: steps.limits_i8(node, Clamp::default())? };
             steps.emit(node, &BATCH_MATMUL_I8, &node.inputs, &[], &record.emit())
         }
@@ -152,7 +152,9 @@ impl Channels {
         };
         let scales = &quantization.scales;
         if bias.len() != n || (scales.len() != 1 && scales.len() != n) {
-            return Err(steps.error(node, format!("it has {n} channels, {} biases, {} scales", bias.len(), scales.len())));
+            return Err(
+                steps.error(node, format!("it has {n} channels, {} biases, {} scales", bias.len(), scales.len()))
+            );
         }
         let mut sums = vec![0i64; n];
         let filter = weights.len() / n;

@@ -45,8 +45,8 @@ fn average(
         Precision::I8 => {
             let (input, _) = steps.quantized(node, steps.input(node, 0))?;
             let (output, _) = steps.quantized(node, steps.output(node))?;
-            let requantizer =
-                Requantizer::from_real(input / output).ok_or_else(|| steps.error(node, "its scales are too far apart"))?;
+            let requantizer = Requantizer::from_real(input / output)
+                .ok_or_else(|| steps.error(node, "its scales are too far apart"))?;
             let limits = steps.limits_i8(node, clamp)?;
             let record = AveragePool2dI8Record { window, requantizer, count_include_pad, limits };
             steps.emit(node, &AVERAGE_POOL_2D_I8, &node.inputs, &[], &record.emit())
@@ -55,14 +55,11 @@ fn average(
 }
 
 /// The record of a window between a node's first input and its output.
-pub(super) fn window_record(
-    steps: &StepPacker<'_>,
-    node: &Node,
-    window: &Window,
-) -> Result<WindowRecord, PackError> {
+pub(super) fn window_record(steps: &StepPacker<'_>, node: &Node, window: &Window) -> Result<WindowRecord, PackError> {
     let (input, output) = (&steps.input(node, 0).shape, &steps.output(node).shape);
     let after = |axis: usize| {
-        let reach = (output[axis + 1] - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+        let reach =
+            (output[axis + 1] - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
         reach.saturating_sub(input[axis + 1] + window.padding[axis])
     };
     let word = |value: usize| {

@@ -15,10 +15,12 @@ pub fn inputs(graph: &mut Graph) -> bool {
             Operator::Transpose { permutation } => Some(permutation.clone()),
             _ => None,
         };
-        let (moving, others): (Vec<usize>, Vec<usize>) = graph.consumers(id).into_iter().partition(|i| permutation_of(i).is_some());
+        let (moving, others): (Vec<usize>, Vec<usize>) =
+            graph.consumers(id).into_iter().partition(|i| permutation_of(i).is_some());
         let Some(p) = moving.first().and_then(permutation_of) else { continue };
         // The permutation of a port speaks of its own axes: a tensor of another shape is out of reach.
-        let own_axes = permutation::apply(&graph.inputs[k].permutation, &graph.inputs[k].shape) == graph.tensor(id).shape;
+        let own_axes =
+            permutation::apply(&graph.inputs[k].permutation, &graph.inputs[k].shape) == graph.tensor(id).shape;
         let as_in_file = permutation::is_identity(&graph.inputs[k].permutation);
         let same = moving.iter().all(|i| permutation_of(i).as_ref() == Some(&p));
         // An output that is an input needs a node that writes its memory.
@@ -162,11 +164,14 @@ pub fn into_rows(graph: &mut Graph, i: usize) -> bool {
 
 /// The layer before the reshape `id`, and the order of its rows that makes a transpose by `p` vanish.
 fn row_order(graph: &Graph, id: TensorId, p: &[usize]) -> Option<(usize, Vec<usize>)> {
-    let reshape = only_consumer(graph, id).and_then(|_| producer(graph, id)).filter(|n| n.operator == Operator::Reshape)?;
+    let reshape =
+        only_consumer(graph, id).and_then(|_| producer(graph, id)).filter(|n| n.operator == Operator::Reshape)?;
     let x = reshape.inputs[0];
     let at = only_consumer(graph, x).and_then(|_| graph.producer(x))?;
     let layer = &graph.nodes[at];
-    if !matches!(layer.operator, Operator::FullyConnected { .. }) || layer.inputs[1..].iter().any(|&w| constant(graph, w).is_none()) {
+    if !matches!(layer.operator, Operator::FullyConnected { .. })
+        || layer.inputs[1..].iter().any(|&w| constant(graph, w).is_none())
+    {
         return None;
     }
     let (flat, shape) = (&graph.tensor(x).shape, &graph.tensor(id).shape);

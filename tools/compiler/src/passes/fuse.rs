@@ -22,13 +22,16 @@ pub fn affine(graph: &mut Graph, i: usize) -> bool {
         Operator::DepthwiseConv2d { .. } => false,
         _ => return false,
     };
-    let (Some(weights), bias) = (constant(graph, inputs[1]), inputs.get(2).map(|&b| constant(graph, b))) else { return false };
+    let (Some(weights), bias) = (constant(graph, inputs[1]), inputs.get(2).map(|&b| constant(graph, b))) else {
+        return false;
+    };
     if weights.len() % channels != 0 || bias.is_some_and(|b| b.is_none_or(|b| b.len() != channels)) {
         return false;
     }
     let row = weights.len() / channels;
     let channel = |k: usize| if by_rows { k / row } else { k % channels };
-    let scaled: Vec<f32> = weights.iter().enumerate().map(|(k, &w)| (f64::from(w) * factor[channel(k)]) as f32).collect();
+    let scaled: Vec<f32> =
+        weights.iter().enumerate().map(|(k, &w)| (f64::from(w) * factor[channel(k)]) as f32).collect();
     let old_bias = |c: usize| bias.flatten().map_or(0.0, |b| f64::from(b[c]));
     let shifted: Vec<f32> = (0..channels).map(|c| (old_bias(c) * factor[c] + offset[c]) as f32).collect();
     if !scaled.iter().chain(&shifted).all(|v| v.is_finite()) {
@@ -113,7 +116,9 @@ fn before_max(graph: &mut Graph, pool: usize, i: usize) -> bool {
     let x = graph.nodes[pool].inputs[0];
     let Some(layer) = only_consumer(graph, x).and_then(|_| graph.producer(x)) else { return false };
     let layers = [Operator::clamp(&graph.nodes[layer].operator), Operator::clamp(&graph.nodes[i].operator)];
-    let ([Some(first), Some(second)], false) = (layers, matches!(graph.nodes[layer].operator, Operator::MaxPool2d { .. })) else {
+    let ([Some(first), Some(second)], false) =
+        (layers, matches!(graph.nodes[layer].operator, Operator::MaxPool2d { .. }))
+    else {
         return false;
     };
     graph.nodes[layer].operator.set_clamp(both(first, second));
@@ -165,26 +170,35 @@ pub fn pad(graph: &mut Graph, i: usize) -> bool {
         graph.nodes.remove(i);
         return true;
     }
-    let Some((x, near)) = graph.nodes[i].inputs.first().and_then(|&id| producer(graph, id)).and_then(|n| match &n.operator {
-        Operator::Pad { pads, value } if *value == 0.0 && pads.len() == 4 && pads[0] == [0, 0] && pads[3] == [0, 0] => {
-            Some((n.inputs[0], [pads[1][0], pads[2][0]]))
-        }
-        _ => None,
-    }) else {
+    let Some((x, near)) =
+        graph.nodes[i].inputs.first().and_then(|&id| producer(graph, id)).and_then(|n| match &n.operator {
+            Operator::Pad { pads, value }
+                if *value == 0.0 && pads.len() == 4 && pads[0] == [0, 0] && pads[3] == [0, 0] =>
+            {
+                Some((n.inputs[0], [pads[1][0], pads[2][0]]))
+            }
+            _ => None,
+        })
+    else {
         return false;
     };
     let unpadded = graph.tensor(x).shape.clone();
     let padded = graph.tensor(graph.nodes[i].inputs[0]).shape.clone();
     let out = graph.tensor(graph.nodes[i].outputs[0]).shape.clone();
     // Kernels take no window that lies as a whole beyond the bottom or right edge.
-    let reaches = |window: &Window, a: usize| (out[a + 1] - 1) * window.stride[a] < unpadded[a + 1] + window.padding[a] + near[a];
+    let reaches =
+        |window: &Window, a: usize| (out[a + 1] - 1) * window.stride[a] < unpadded[a + 1] + window.padding[a] + near[a];
     match &mut graph.nodes[i].operator {
-        Operator::Conv2d { window, .. } | Operator::DepthwiseConv2d { window, .. } if reaches(window, 0) && reaches(window, 1) => {
+        Operator::Conv2d { window, .. } | Operator::DepthwiseConv2d { window, .. }
+            if reaches(window, 0) && reaches(window, 1) =>
+        {
             window.padding = [window.padding[0] + near[0], window.padding[1] + near[1]];
         }
         // Only where every window lay inside the padded map: then all its zeros count, as they did.
         Operator::AveragePool2d { window, count_include_pad, .. } if window.padding == [0, 0] => {
-            let inside = |a: usize| (out[a + 1] - 1) * window.stride[a] + (window.kernel[a] - 1) * window.dilation[a] < padded[a + 1];
+            let inside = |a: usize| {
+                (out[a + 1] - 1) * window.stride[a] + (window.kernel[a] - 1) * window.dilation[a] < padded[a + 1]
+            };
             if !inside(0) || !inside(1) || !reaches(window, 0) || !reaches(window, 1) {
                 return false;
             }

@@ -36,7 +36,9 @@ fn can_hoist(graph: &Graph, id: TensorId, p: &[usize], depth: usize) -> bool {
     let once = |x: &TensorId| node.inputs.iter().filter(|&y| y == x).count() == 1;
     let all = |inputs: &[TensorId]| inputs.iter().all(|x| once(x) && can_hoist(graph, *x, p, depth + 1));
     match &node.operator {
-        Operator::Unary(_) | Operator::Pad { .. } | Operator::Binary { .. } | Operator::Concat { .. } => all(&node.inputs),
+        Operator::Unary(_) | Operator::Pad { .. } | Operator::Binary { .. } | Operator::Concat { .. } => {
+            all(&node.inputs)
+        }
         Operator::Reshape => keeps_order(p, &graph.tensor(id).shape),
         _ => false,
     }

@@ -45,7 +45,8 @@ fn set_if_none(graph: &mut Graph, id: TensorId, origin: Option<Origin>) {
 pub fn rename(graph: &mut Graph) {
     // Results of computing nodes first: a reshape of one is not what a reader looks for.
     let computed = |graph: &Graph, free: bool| -> Vec<TensorId> {
-        let is_free = |n: &&crate::graph::Node| matches!(n.operator, Operator::Reshape | Operator::Transpose { .. }) == free;
+        let is_free =
+            |n: &&crate::graph::Node| matches!(n.operator, Operator::Reshape | Operator::Transpose { .. }) == free;
         graph.nodes.iter().filter(is_free).flat_map(|n| n.outputs.clone()).collect()
     };
     for id in [computed(graph, false), computed(graph, true)].concat() {
@@ -57,7 +58,11 @@ pub fn rename(graph: &mut Graph) {
         match graph.tensors.iter().position(|t| t.name == name) {
             None => graph.tensor_mut(id).name = name,
             // The name is with a reshape of it: swap.
-            Some(other) if graph.producer(TensorId(other)).is_some_and(|i| matches!(graph.nodes[i].operator, Operator::Reshape | Operator::Transpose { .. })) => {
+            Some(other)
+                if graph.producer(TensorId(other)).is_some_and(|i| {
+                    matches!(graph.nodes[i].operator, Operator::Reshape | Operator::Transpose { .. })
+                }) =>
+            {
                 let own = std::mem::replace(&mut graph.tensor_mut(id).name, name);
                 graph.tensors[other].name = own;
             }

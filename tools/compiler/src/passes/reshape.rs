@@ -54,7 +54,15 @@ pub fn sink_transpose(graph: &mut Graph, i: usize) -> bool {
     let reshaped = add_reshaped(graph, x, middle);
     graph.nodes[i].inputs[0] = x;
     graph.nodes[i].outputs[0] = reshaped;
-    insert(graph, i + 1, &format!("{name}/transpose"), &onnx, Operator::Transpose { permutation: back }, vec![reshaped], y);
+    insert(
+        graph,
+        i + 1,
+        &format!("{name}/transpose"),
+        &onnx,
+        Operator::Transpose { permutation: back },
+        vec![reshaped],
+        y,
+    );
     true
 }
 
@@ -87,7 +95,8 @@ fn commute(p: &[usize], x_shape: &[usize], y_shape: &[usize]) -> Option<(Vec<usi
         None => return Some((y_shape.to_vec(), (0..y_shape.len()).collect())),
     }
     // A segment must be a run of x's axes in x's order, axes of size 1 aside.
-    let is_run = |axes: &[usize]| axes.windows(2).all(|w| w[0] < w[1] && x_shape[w[0] + 1..w[1]].iter().all(|&d| d == 1));
+    let is_run =
+        |axes: &[usize]| axes.windows(2).all(|w| w[0] < w[1] && x_shape[w[0] + 1..w[1]].iter().all(|&d| d == 1));
     if !segments.iter().all(|(axes, _)| is_run(axes)) {
         return None;
     }

@@ -50,12 +50,21 @@ pub fn add_permuted(graph: &mut Graph, like: TensorId, p: &[usize]) -> TensorId 
 pub fn add_reshaped(graph: &mut Graph, like: TensorId, shape: Vec<usize>) -> TensorId {
     let tensor = graph.tensor(like);
     // The origin comes with the last step: until then a permutation must belong to the shape.
-    let tensor = Tensor { name: format!("{}_reshaped", tensor.name), shape, constant: None, origin: None, ..tensor.clone() };
+    let tensor =
+        Tensor { name: format!("{}_reshaped", tensor.name), shape, constant: None, origin: None, ..tensor.clone() };
     graph.add_tensor(tensor)
 }
 
 /// Inserts a node at a place in the order.
-pub fn insert(graph: &mut Graph, at: usize, name: &str, onnx: &str, operator: Operator, inputs: Vec<TensorId>, output: TensorId) {
+pub fn insert(
+    graph: &mut Graph,
+    at: usize,
+    name: &str,
+    onnx: &str,
+    operator: Operator,
+    inputs: Vec<TensorId>,
+    output: TensorId,
+) {
     let name = if graph.nodes.iter().any(|n| n.name == name) {
         let free = (1..).map(|i| format!("{name}_{i}")).find(|name| !graph.nodes.iter().any(|n| n.name == *name));
         free.unwrap_or_default()

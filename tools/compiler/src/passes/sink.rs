@@ -9,7 +9,9 @@ use crate::graph::{Graph, Operator, Port, TensorId};
 pub fn through_node(graph: &mut Graph, i: usize) -> bool {
     let node = &graph.nodes[i];
     let out_rank = graph.tensor(node.outputs[0]).shape.len();
-    let Some(p) = node.inputs.iter().find_map(|&x| transposed(graph, x)).map(|(_, p)| p.to_vec()).filter(|p| p.len() == out_rank) else {
+    let Some(p) =
+        node.inputs.iter().find_map(|&x| transposed(graph, x)).map(|(_, p)| p.to_vec()).filter(|p| p.len() == out_rank)
+    else {
         return false;
     };
     let last_stays = p.last() == Some(&(out_rank - 1));
@@ -33,7 +35,8 @@ pub fn through_node(graph: &mut Graph, i: usize) -> bool {
     // With a twin the way back is open too, as long as the transposes here have other readers:
     // without this the same node would go to and fro.
     let twin = |x: TensorId| graph.tensor(x).shape.len() == out_rank && moved_twin(graph, x, &inverse(&p)).is_some();
-    let shared = |x: TensorId| transposed(graph, x).is_some_and(|(_, own)| own == p) && only_consumer(graph, x).is_none();
+    let shared =
+        |x: TensorId| transposed(graph, x).is_some_and(|(_, own)| own == p) && only_consumer(graph, x).is_none();
     if operands.iter().any(|&x| twin(x)) && operands.iter().any(|&x| shared(x)) {
         return false;
     }
@@ -66,7 +69,8 @@ fn can_move(graph: &Graph, x: TensorId, p: &[usize], rank: usize) -> bool {
 fn is_free_input(graph: &Graph, x: TensorId) -> bool {
     let reads_once = |i: usize| graph.nodes[i].inputs.iter().filter(|&&id| id == x).count() == 1;
     let own_axes = |port: &Port| permutation::apply(&port.permutation, &port.shape) == graph.tensor(x).shape;
-    only_consumer(graph, x).is_some_and(reads_once) && graph.inputs.iter().any(|port| port.tensor == x && own_axes(port))
+    only_consumer(graph, x).is_some_and(reads_once)
+        && graph.inputs.iter().any(|port| port.tensor == x && own_axes(port))
 }
 
 /// The operand in the order before the transpose. `at` is the reader's place and moves with it.
@@ -112,7 +116,8 @@ fn move_operand(graph: &mut Graph, x: TensorId, p: &[usize], at: &mut usize, ran
 
 /// A transpose of `x` by `p` that exists already.
 fn moved_twin(graph: &Graph, x: TensorId, p: &[usize]) -> Option<TensorId> {
-    let is_twin = |&&i: &&usize| matches!(&graph.nodes[i].operator, Operator::Transpose { permutation } if permutation == p);
+    let is_twin =
+        |&&i: &&usize| matches!(&graph.nodes[i].operator, Operator::Transpose { permutation } if permutation == p);
     graph.consumers(x).iter().find(is_twin).map(|&i| graph.nodes[i].outputs[0])
 }
 

@@ -22,7 +22,9 @@ fn simplified(imported: &Imported, floor: f64) -> Result<Simplified, String> {
 
 fn listing(graph: &Graph) -> String {
     let tensor = |id: &crate::graph::TensorId| format!("{}{:?}", graph.tensor(*id).name, graph.tensor(*id).shape);
-    let line = |n: &crate::graph::Node| format!("{:?} {:?} -> {:?}", n.operator, n.inputs.iter().map(tensor).collect::<Vec<_>>(), tensor(&n.outputs[0]));
+    let line = |n: &crate::graph::Node| {
+        format!("{:?} {:?} -> {:?}", n.operator, n.inputs.iter().map(tensor).collect::<Vec<_>>(), tensor(&n.outputs[0]))
+    };
     graph.nodes.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -36,7 +38,10 @@ fn well_formed(graph: &Graph) -> Result<(), String> {
         }
         node.outputs.iter().for_each(|id| known[id.0] = true);
     }
-    for (kind, names) in [("tensor", graph.tensors.iter().map(|t| &t.name).collect::<Vec<_>>()), ("node", graph.nodes.iter().map(|n| &n.name).collect())] {
+    for (kind, names) in [
+        ("tensor", graph.tensors.iter().map(|t| &t.name).collect::<Vec<_>>()),
+        ("node", graph.nodes.iter().map(|n| &n.name).collect()),
+    ] {
         let mut sorted = names.clone();
         sorted.sort();
         if let Some(twice) = sorted.windows(2).find(|w| w[0] == w[1]) {
@@ -51,7 +56,9 @@ fn origins_hold(imported: &Imported, graph: &Graph) -> Result<(), String> {
     let reference = crate::import::Reference::new(imported).map_err(|e| e.to_string())?;
     let inputs = inputs(imported, 5);
     let mut taps = std::collections::HashMap::new();
-    reference.run_with_taps(&inputs, &mut |name, array| drop(taps.insert(name.to_string(), array.clone()))).map_err(|e| e.to_string())?;
+    reference
+        .run_with_taps(&inputs, &mut |name, array| drop(taps.insert(name.to_string(), array.clone())))
+        .map_err(|e| e.to_string())?;
     let mut problem = Ok(());
     let mut tap = |id: crate::graph::TensorId, values: &[f64]| {
         let Some(origin) = &graph.tensor(id).origin else { return };
@@ -116,7 +123,11 @@ fn conv(model: ModelBuilder, x: &str, y: &str, i: usize, o: usize) -> ModelBuild
 fn bn(model: ModelBuilder, x: &str, y: &str, c: usize) -> ModelBuilder {
     let names: Vec<String> = ["s", "b", "m", "v"].iter().map(|n| format!("{y}_{n}")).collect();
     let variance = crate::array::Array::f32(vec![c], array(&[c], 4).to_f32().iter().map(|v| v.abs() + 0.5).collect());
-    let model = model.weight(&names[0], array(&[c], 1)).weight(&names[1], array(&[c], 2)).weight(&names[2], array(&[c], 3)).weight(&names[3], variance);
+    let model = model
+        .weight(&names[0], array(&[c], 1))
+        .weight(&names[1], array(&[c], 2))
+        .weight(&names[2], array(&[c], 3))
+        .weight(&names[3], variance);
     model.node("BatchNormalization", &[x, &names[0], &names[1], &names[2], &names[3]], &[y], &[])
 }
 
@@ -126,7 +137,12 @@ fn normalization_and_activation_fuse() {
     check(model.node("Relu", &["n"], &["y"], &[]).output("y"), &["Conv2d"]);
     let model = bn(ModelBuilder::new(13).input("x", &[1, 3, 6, 5]), "x", "n", 3);
     check(conv(model.node("Relu", &["n"], &["r"], &[]), "r", "y", 3, 2).output("y"), &["DepthwiseConv2d", "Conv2d"]);
-    let model = ModelBuilder::new(13).input("x", &[1, 6]).weight("w", array(&[6, 4], 1)).node("MatMul", &["x", "w"], &["m"], &[]);
+    let model = ModelBuilder::new(13).input("x", &[1, 6]).weight("w", array(&[6, 4], 1)).node(
+        "MatMul",
+        &["x", "w"],
+        &["m"],
+        &[],
+    );
     let model = bn(model.weight("b", array(&[4], 2)).node("Add", &["b", "m"], &["a"], &[]), "a", "n", 4);
     check(model.node("Relu", &["n"], &["y"], &[]).output("y"), &["FullyConnected"]);
 }
@@ -147,26 +163,48 @@ fn residual_blocks_keep_no_transpose() {
 
 #[test]
 fn flatten_goes_into_the_columns() {
-    let model = conv(ModelBuilder::new(13).input("x", &[1, 3, 6, 5]), "x", "c", 3, 4).node("Flatten", &["c"], &["f"], &[]);
-    let model = model.node("Relu", &["f"], &["r"], &[]).weight("w", array(&[120, 7], 3)).node("MatMul", &["r", "w"], &["y"], &[]).output("y");
+    let model =
+        conv(ModelBuilder::new(13).input("x", &[1, 3, 6, 5]), "x", "c", 3, 4).node("Flatten", &["c"], &["f"], &[]);
+    let model = model
+        .node("Relu", &["f"], &["r"], &[])
+        .weight("w", array(&[120, 7], 3))
+        .node("MatMul", &["r", "w"], &["y"], &[])
+        .output("y");
     check(model, &["Conv2d", "FullyConnected"]);
     // Two maps side by side, and a function of single elements between.
-    let model = conv(ModelBuilder::new(13).input("x", &[1, 3, 6, 5]), "x", "c", 3, 4).node("Flatten", &["c"], &["f"], &[]);
+    let model =
+        conv(ModelBuilder::new(13).input("x", &[1, 3, 6, 5]), "x", "c", 3, 4).node("Flatten", &["c"], &["f"], &[]);
     let model = model.node("Flatten", &["x"], &["g"], &[]).node("Concat", &["f", "g"], &["k"], &[("axis", Attr::I(1))]);
-    let model = model.node("Tanh", &["k"], &["t"], &[]).weight("w", array(&[5, 210], 3)).node("Gemm", &["t", "w"], &["y"], &[("transB", Attr::I(1))]);
+    let model = model.node("Tanh", &["k"], &["t"], &[]).weight("w", array(&[5, 210], 3)).node(
+        "Gemm",
+        &["t", "w"],
+        &["y"],
+        &[("transB", Attr::I(1))],
+    );
     check(model.output("y"), &["Conv2d", "Concat", "Unary", "FullyConnected"]);
 }
 
 #[test]
 fn a_decoder_takes_the_rows() {
     let model = ModelBuilder::new(13).input("x", &[1, 6]).weight("w", array(&[6, 60], 1)).weight("b", array(&[60], 2));
-    let model = model.node("Gemm", &["x", "w", "b"], &["g"], &[]).node("Relu", &["g"], &["r"], &[]).weight("s", ints(&[1, 3, 4, 5]));
-    check(conv(model.node("Reshape", &["r", "s"], &["m"], &[]), "m", "y", 3, 2).output("y"), &["FullyConnected", "Conv2d"]);
+    let model = model
+        .node("Gemm", &["x", "w", "b"], &["g"], &[])
+        .node("Relu", &["g"], &["r"], &[])
+        .weight("s", ints(&[1, 3, 4, 5]));
+    check(
+        conv(model.node("Reshape", &["r", "s"], &["m"], &[]), "m", "y", 3, 2).output("y"),
+        &["FullyConnected", "Conv2d"],
+    );
 }
 
 #[test]
 fn squeeze_and_excite_keeps_no_transpose() {
-    let model = conv(ModelBuilder::new(13).input("x", &[1, 3, 6, 5]), "x", "c", 3, 4).node("GlobalAveragePool", &["c"], &["g"], &[]);
+    let model = conv(ModelBuilder::new(13).input("x", &[1, 3, 6, 5]), "x", "c", 3, 4).node(
+        "GlobalAveragePool",
+        &["c"],
+        &["g"],
+        &[],
+    );
     let model = conv(model, "g", "e", 4, 4).node("Sigmoid", &["e"], &["s"], &[]).node("Mul", &["c", "s"], &["m"], &[]);
     check(conv(model, "m", "y", 4, 3).output("y"), &["Conv2d", "AveragePool2d", "Conv2d", "Unary", "Binary", "Conv2d"]);
 }
@@ -174,15 +212,32 @@ fn squeeze_and_excite_keeps_no_transpose() {
 #[test]
 fn tensorflow_models_keep_no_transpose() {
     // NHWC input and output around NCHW operators, as tf2onnx writes them.
-    let model = ModelBuilder::new(13).input("x", &[1, 6, 5, 3]).node("Transpose", &["x"], &["t"], &[("perm", Attr::Is(vec![0, 3, 1, 2]))]);
-    let model = conv(model, "t", "c", 3, 4).node("Relu", &["c"], &["r"], &[]).node("Transpose", &["r"], &["u"], &[("perm", Attr::Is(vec![0, 2, 3, 1]))]);
-    let model = model.weight("s", ints(&[1, -1])).node("Reshape", &["u", "s"], &["f"], &[]).weight("w", array(&[120, 5], 3));
-    check(model.node("MatMul", &["f", "w"], &["m"], &[]).node("Softmax", &["m"], &["y"], &[]).output("y"), &["Conv2d", "FullyConnected", "Softmax"]);
+    let model = ModelBuilder::new(13).input("x", &[1, 6, 5, 3]).node(
+        "Transpose",
+        &["x"],
+        &["t"],
+        &[("perm", Attr::Is(vec![0, 3, 1, 2]))],
+    );
+    let model = conv(model, "t", "c", 3, 4).node("Relu", &["c"], &["r"], &[]).node(
+        "Transpose",
+        &["r"],
+        &["u"],
+        &[("perm", Attr::Is(vec![0, 2, 3, 1]))],
+    );
+    let model =
+        model.weight("s", ints(&[1, -1])).node("Reshape", &["u", "s"], &["f"], &[]).weight("w", array(&[120, 5], 3));
+    check(
+        model.node("MatMul", &["f", "w"], &["m"], &[]).node("Softmax", &["m"], &["y"], &[]).output("y"),
+        &["Conv2d", "FullyConnected", "Softmax"],
+    );
 }
 
 #[test]
 fn normalization_of_the_input_is_hoisted() {
-    let model = ModelBuilder::new(13).input("x", &[1, 3, 6, 5]).weight("mean", array(&[3, 1, 1], 1)).weight("std", array(&[1, 3, 1, 1], 2));
+    let model = ModelBuilder::new(13)
+        .input("x", &[1, 3, 6, 5])
+        .weight("mean", array(&[3, 1, 1], 1))
+        .weight("std", array(&[1, 3, 1, 1], 2));
     let model = model.node("Sub", &["x", "mean"], &["s"], &[]).node("Mul", &["s", "std"], &["n"], &[]);
     check(conv(model, "n", "y", 3, 4).output("y"), &["Binary", "Binary", "Conv2d"]);
 }
@@ -193,27 +248,46 @@ fn zero_padding_goes_into_the_window() {
     let model = conv(model.node("Pad", &["x", "p"], &["q"], &[]), "q", "c", 3, 4).weight("z", ints(&[0; 8]));
     check(model.node("Pad", &["c", "z"], &["y"], &[]).output("y"), &["Conv2d"]);
     let model = ModelBuilder::new(13).input("x", &[1, 3, 6, 5]).weight("p", ints(&[0, 0, 1, 1, 0, 0, 1, 1]));
-    let model = model.node("Pad", &["x", "p"], &["q"], &[]).node("AveragePool", &["q"], &["y"], &[("kernel_shape", Attr::Is(vec![3, 3]))]);
+    let model = model.node("Pad", &["x", "p"], &["q"], &[]).node(
+        "AveragePool",
+        &["q"],
+        &["y"],
+        &[("kernel_shape", Attr::Is(vec![3, 3]))],
+    );
     check(model.output("y"), &["AveragePool2d"]);
     let model = ModelBuilder::new(13).input("x", &[1, 3, 6, 5]).weight("p", ints(&[0, 0, 1, 1, 0, 0, 1, 1]));
-    let model = model.node("Pad", &["x", "p"], &["q"], &[]).node("MaxPool", &["q"], &["y"], &[("kernel_shape", Attr::Is(vec![3, 3]))]);
+    let model = model.node("Pad", &["x", "p"], &["q"], &[]).node(
+        "MaxPool",
+        &["q"],
+        &["y"],
+        &[("kernel_shape", Attr::Is(vec![3, 3]))],
+    );
     check(model.output("y"), &["Pad", "MaxPool2d"]);
 }
 
 #[test]
 fn one_dimensional_models_keep_no_transpose() {
-    let model = ModelBuilder::new(13).input("x", &[1, 3, 12]).weight("w", array(&[4, 3, 3], 1)).weight("v", array(&[4, 4, 3], 2));
+    let model = ModelBuilder::new(13)
+        .input("x", &[1, 3, 12])
+        .weight("w", array(&[4, 3, 3], 1))
+        .weight("v", array(&[4, 4, 3], 2));
     let pads = ("pads", Attr::Is(vec![1, 1]));
     let model = model.node("Conv", &["x", "w"], &["c"], &[pads.clone()]).node("Relu", &["c"], &["r"], &[]);
     let model = model.node("Conv", &["r", "v"], &["d"], &[pads]).node("Add", &["d", "r"], &["a"], &[]);
-    let model = model.node("MaxPool", &["a"], &["m"], &[("kernel_shape", Attr::Is(vec![2])), ("strides", Attr::Is(vec![2]))]);
+    let model =
+        model.node("MaxPool", &["a"], &["m"], &[("kernel_shape", Attr::Is(vec![2])), ("strides", Attr::Is(vec![2]))]);
     let model = model.node("Flatten", &["m"], &["f"], &[]).weight("u", array(&[24, 2], 1));
-    check(model.node("MatMul", &["f", "u"], &["y"], &[]).output("y"), &["Conv2d", "Conv2d", "Binary", "MaxPool2d", "FullyConnected"]);
+    check(
+        model.node("MatMul", &["f", "u"], &["y"], &[]).output("y"),
+        &["Conv2d", "Conv2d", "Binary", "MaxPool2d", "FullyConnected"],
+    );
 }
 
 #[test]
 fn a_transpose_that_must_stay_is_reported() {
-    let model = conv(ModelBuilder::new(13).input("x", &[1, 3, 6, 5]), "x", "c", 3, 4).node("Flatten", &["c"], &["y"], &[]).output("y");
+    let model = conv(ModelBuilder::new(13).input("x", &[1, 3, 6, 5]), "x", "c", 3, 4)
+        .node("Flatten", &["c"], &["y"], &[])
+        .output("y");
     let imported = model.import().unwrap();
     let Simplified { report, .. } = simplified(&imported, 100.0).unwrap();
     assert_eq!(report.transposes.len(), 1);
@@ -232,11 +306,17 @@ fn random_graphs_keep_their_outputs() {
         let x = inputs(&imported, seed);
         let before = evaluate(&lowered, &x).unwrap();
         let Simplified { graph, report } = simplify(lowered);
-        let worst = |after: Vec<NamedArray>| before.iter().zip(&after).map(|(b, a)| sqnr(&b.array, &a.array)).fold(200.0, f64::min);
+        let worst = |after: Vec<NamedArray>| {
+            before.iter().zip(&after).map(|(b, a)| sqnr(&b.array, &a.array)).fold(200.0, f64::min)
+        };
         let result = well_formed(&graph).and_then(|()| evaluate(&graph, &x).map_err(|e| e.to_string())).map(worst);
         let origins = origins_hold(&imported, &graph);
         if !result.as_ref().is_ok_and(|db| *db >= 90.0) || origins.is_err() || report.transposes.len() > n_lowered {
-            failures.push(format!("seed {seed}: {result:?} {origins:?} {} of {n_lowered} transposes stay\n{}", report.transposes.len(), listing(&graph)));
+            failures.push(format!(
+                "seed {seed}: {result:?} {origins:?} {} of {n_lowered} transposes stay\n{}",
+                report.transposes.len(),
+                listing(&graph)
+            ));
         }
     }
     assert!(failures.is_empty(), "{} fail, the first: {}", failures.len(), failures[0]);
@@ -270,13 +350,22 @@ fn random_model(seed: u64) -> ModelBuilder {
                 let shapes: [&[usize]; 5] = [&[4, 1, 1], &[4], &[1], &[1, 4, 1, 4], &[4, 4, 4]];
                 let operator = ["Mul", "Add", "Sub"][next(3)];
                 model = model.weight(&w, array(shapes[next(5)], seed));
-                if next(2) == 0 { model.node(operator, &[&x, &w], &[&y], &[]) } else { model.node(operator, &[&w, &x], &[&y], &[]) }
+                if next(2) == 0 {
+                    model.node(operator, &[&x, &w], &[&y], &[])
+                } else {
+                    model.node(operator, &[&w, &x], &[&y], &[])
+                }
             }
             8 => model.node("Softmax", &[&x], &[&y], &[("axis", Attr::I(1 + next(3) as i64))]),
             9 => {
                 let (s, t, m) = (format!("{y}_s"), format!("{y}_t"), format!("{y}_m"));
                 let middle: [&[i64]; 4] = [&[1, 64], &[1, 4, 16], &[1, 16, 4], &[4, 4, 2, 2]];
-                model = model.weight(&s, ints(middle[next(4)])).weight(&t, ints(&[1, 4, 4, 4])).node("Reshape", &[&x, &s], &[&m], &[]);
+                model = model.weight(&s, ints(middle[next(4)])).weight(&t, ints(&[1, 4, 4, 4])).node(
+                    "Reshape",
+                    &[&x, &s],
+                    &[&m],
+                    &[],
+                );
                 let (r, m) = (format!("{y}_r"), m);
                 model.node("Relu", &[&m], &[&r], &[]).node("Reshape", &[&r, &t], &[&y], &[])
             }
@@ -294,7 +383,12 @@ fn random_model(seed: u64) -> ModelBuilder {
             }
             11 => {
                 let (f, w, g, t) = (format!("{y}_f"), format!("{y}_w"), format!("{y}_g"), format!("{y}_t"));
-                model = model.node("Flatten", &[&x], &[&f], &[]).weight(&w, array(&[64, 64], seed)).node("MatMul", &[&f, &w], &[&g], &[]);
+                model = model.node("Flatten", &[&x], &[&f], &[]).weight(&w, array(&[64, 64], seed)).node(
+                    "MatMul",
+                    &[&f, &w],
+                    &[&g],
+                    &[],
+                );
                 model.weight(&t, ints(&[1, 4, 4, 4])).node("Reshape", &[&g, &t], &[&y], &[])
             }
             _ => {
@@ -314,7 +408,10 @@ fn random_model(seed: u64) -> ModelBuilder {
 
 /// The folder of real models beside the workspace, if there is one.
 fn real_models() -> Option<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).ancestors().map(|a| a.join("shared/data/mlperf_tiny")).find(|p| p.is_dir());
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|a| a.join("shared/data/mlperf_tiny"))
+        .find(|p| p.is_dir());
     if folder.is_none() {
         println!("skipped: no shared/data/mlperf_tiny beside the workspace");
     }

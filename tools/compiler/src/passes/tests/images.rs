@@ -1,9 +1,9 @@
 //! Every pass keeps what a graph computes: images of the graph before and after give the same.
 
-use crate::passes::simplify;
 use crate::array::{Array, ArrayData};
 use crate::graph::{Binary, Clamp, Constant, Graph, Node, Operator, Port, Tensor, TensorId, Unary, Window};
 use crate::pack::{PackOptions, pack};
+use crate::passes::simplify;
 use crate::plan::plan;
 use crate::runner::ImageRunner;
 use tinfer::tensor::ElementType;
@@ -45,7 +45,13 @@ impl Builder {
     fn node(&mut self, operator: Operator, inputs: &[TensorId], shape: Vec<usize>) -> TensorId {
         let output = self.tensor(shape);
         let name = format!("n{}", self.graph.nodes.len());
-        self.graph.nodes.push(Node { name, onnx: "Op".into(), operator, inputs: inputs.to_vec(), outputs: vec![output] });
+        self.graph.nodes.push(Node {
+            name,
+            onnx: "Op".into(),
+            operator,
+            inputs: inputs.to_vec(),
+            outputs: vec![output],
+        });
         output
     }
 
