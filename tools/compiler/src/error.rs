@@ -4,9 +4,13 @@ use crate::array::ArrayError;
 use crate::import::ImportError;
 use crate::lower::Unsupported;
 use crate::model_toml::ModelTomlError;
+use crate::pack::PackError;
+use crate::quantize::QuantizeError;
+use crate::runner::RunnerError;
 use crate::samples::SampleError;
+use tinfer_build::FitError;
 
-/// Why a model was not compiled. Stages add their own variant.
+/// Why a model was not compiled, run or verified. Stages add their own variant.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// The file is no usable model.
@@ -29,6 +33,80 @@ pub enum CompileError {
         /// How many more there are.
         n_more: usize,
     },
+    /// The graph has no int8 form.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
+    /// The graph has no image.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// Neither a board nor an instruction set.
+    #[error("there is no target '{name}'")]
+    UnknownTarget {
+        /// The name asked for.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// The model is larger than the board.
+    #[error("{0}")]
+    DoesNotFit(FitError),
+    /// The image is packed for other kernels.
+    #[error("the image is packed for {found} kernels, {board} has {expected}")]
+    WrongKernels {
+        /// The board.
+        board: String,
+        /// Its instruction set.
+        expected: &'static str,
+        /// The image's instruction set.
+        found: &'static str,
+    },
+    /// int8 without samples.
+    #[error("int8 needs calibration samples, and no model.toml beside {model} names any")]
+    NoCalibration {
+        /// The ONNX file.
+        model: String,
+        /// The model's inputs.
+        inputs: String,
+    },
+    /// Known, but not in this release.
+    #[error("{what} is not available yet")]
+    NotAvailable {
+        /// What was asked for.
+        what: String,
+        /// What there is.
+        instead: String,
+    },
+    /// A file that is needed cannot be read or written.
+    #[error("cannot {action} {path}: {reason}")]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The path as given.
+        path: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// A file that should be an image.
+    #[error("{path} is not a usable model image: {reason}")]
+    NotAnImage {
+        /// The path as given.
+        path: String,
+        /// The runtime's words.
+        reason: RunnerError,
+    },
+    /// An image does not run on this machine.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// Image and ONNX file do not belong together.
+    #[error("{image} was not converted from {model}: {reason}")]
+    Mismatch {
+        /// The image file.
+        image: String,
+        /// The ONNX file.
+        model: String,
+        /// What differs.
+        reason: String,
+    },
 }
 
 impl CompileError {
@@ -40,6 +118,18 @@ impl CompileError {
             CompileError::Sample(e) => e.code(),
             CompileError::ModelToml(e) => e.code(),
             CompileError::Unsupported { .. } => "unsupported-operator",
+            CompileError::Quantize(_) => "cannot-quantize",
+            CompileError::Pack(PackError::Refused { .. }) => "internal",
+            CompileError::Pack(_) => "cannot-pack",
+            CompileError::UnknownTarget { .. } => "unknown-target",
+            CompileError::DoesNotFit(_) => "does-not-fit",
+            CompileError::WrongKernels { .. } => "wrong-kernels",
+            CompileError::NoCalibration { .. } => "no-calibration",
+            CompileError::NotAvailable { .. } => "not-available",
+            CompileError::File { .. } => "file",
+            CompileError::NotAnImage { .. } => "not-an-image",
+            CompileError::Runner(_) => "cannot-run",
+            CompileError::Mismatch { .. } => "model-mismatch",
         }
     }
 
@@ -51,7 +141,31 @@ impl CompileError {
             CompileError::Sample(e) => e.hint(),
             CompileError::ModelToml(e) => e.hint(),
             CompileError::Unsupported { first, .. } => first.suggestion.clone(),
+            CompileError::Quantize(_) => "`--precision float32` keeps the model as it is".into(),
+            CompileError::Pack(PackError::Refused { .. }) => {
+                "this is a defect of tinfer: please report it with the model".into()
+            }
+            CompileError::Pack(_) => "make the model smaller, or split it".into(),
+            CompileError::UnknownTarget { known, .. } => format!("targets are {known}"),
+            CompileError::DoesNotFit(_) => {
+                "`tinfer inspect` of an image converted for `host` shows where the memory goes".into()
+            }
+            CompileError::WrongKernels { board, .. } => format!("convert the model with --target {board}"),
+            CompileError::NoCalibration { inputs, .. } => format!(
+                "pass --calibration FILE.npz with some hundred typical samples (numpy.savez, one array per input: {inputs}) \
+                 or a folder of pictures; or --precision float32"
+            ),
+            CompileError::NotAvailable { instead, .. } => instead.clone(),
+            CompileError::File { .. } => "check the path and its permissions".into(),
+            CompileError::NotAnImage { .. } => "pass a .tnf file written by `tinfer convert`, or an .onnx file".into(),
+            CompileError::Runner(_) => "`tinfer inspect` shows the inputs that the model takes".into(),
+            CompileError::Mismatch { .. } => "convert the model again, with the same --dim".into(),
         }
+    }
+
+    /// Whether the question was sound and the answer is no; otherwise something is wrong with what was given.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, CompileError::DoesNotFit(_) | CompileError::WrongKernels { .. })
     }
 }
 

@@ -2,12 +2,17 @@
 
 pub mod aligned;
 pub mod array;
+pub mod bench;
+pub mod convert;
+pub mod engine;
 pub mod error;
 pub mod evaluate;
 pub mod graph;
 pub mod import;
+pub mod inspect;
 pub mod lower;
 pub mod metrics;
+pub mod model_file;
 pub mod model_toml;
 pub mod pack;
 pub mod passes;
@@ -15,3 +20,5 @@ pub mod plan;
 pub mod quantize;
 pub mod runner;
 pub mod samples;
+pub mod target;
+pub mod verify;

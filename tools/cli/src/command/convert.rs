@@ -1,0 +1,109 @@
+//! `tinfer convert`
+
+use super::{bytes, check_output, dimension, warn};
+use crate::answer::{Answer, table};
+use crate::failure::Failure;
+use crate::progress::Patience;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use tinfer_compiler::convert::{
+    ConvertReport, ConvertRequest, Converted, Precision, Stage, calibration_method, convert, stop_after,
+};
+use tinfer_compiler::target::Target;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The model
+    #[arg(value_name = "MODEL.onnx")]
+    model: PathBuf,
+    /// Where to write the image
+    #[arg(short, long, value_name = "IMAGE.tnf", required_unless_present = "stop_after")]
+    output: Option<PathBuf>,
+    /// A board (`tinfer boards`), an instruction set, or host
+    #[arg(long, default_value = "host", value_name = "BOARD|ISA|host")]
+    target: String,
+    /// int8 or float32
+    #[arg(long, default_value = "int8")]
+    precision: String,
+    /// Typical inputs, for int8; without it those that model.toml beside the model names
+    #[arg(long, value_name = "FILE.npz|DIR")]
+    calibration: Option<PathBuf>,
+    /// How ranges follow from the calibration samples: minmax, percentile or mse
+    #[arg(long, default_value = "mse", value_name = "METHOD")]
+    calibration_method: String,
+    /// Fix a dynamic dimension
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
+    dims: Vec<(String, usize)>,
+    /// Print what a stage made of the model, as JSON, and stop
+    #[arg(long, value_name = "STAGE", value_parser = Stage::ALL.map(|(name, _)| name))]
+    stop_after: Option<String>,
+}
+
+pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure> {
+    let request = ConvertRequest {
+        model: options.model.clone(),
+        dims: options.dims.clone(),
+        target: Target::parse(&options.target)?,
+        precision: Precision::parse(&options.precision)?,
+        calibration: options.calibration.clone(),
+        method: calibration_method(&options.calibration_method)?,
+    };
+    let mut progress = |p| patience.note(p);
+    let stage = options.stop_after.as_ref().and_then(|name| Stage::ALL.iter().find(|(n, _)| n == name));
+    if let Some((_, stage)) = stage {
+        let dump = stop_after(&request, *stage, &mut progress)?;
+        return Answer::new(format!("{dump:#}"), &dump);
+    }
+    let Some(output) = &options.output else {
+        return Err(Failure::argument("no output file is named".into(), "pass -o IMAGE.tnf"));
+    };
+    check_output(output)?;
+    let converted = convert(&request, &mut progress)?;
+    converted.write(output)?;
+    warn(&converted.report.warnings);
+    Answer::new(text(&converted, &output.display().to_string()), &converted.report)
+}
+
+fn text(converted: &Converted, output: &str) -> String {
+    let report = &converted.report;
+    let rows: Vec<Vec<String>> = report
+        .layers
+        .iter()
+        .map(|l| {
+            let numbers = [l.macs as usize, l.arena_offset, l.bytes].map(|n| n.to_string());
+            [&l.name, &l.operator, l.kernel].map(String::from).into_iter().chain(numbers).collect()
+        })
+        .collect();
+    let mut text = table(&["layer", "operator", "kernel", "MACs", "offset", "bytes"], &rows);
+    let ConvertReport { precision, target, .. } = report;
+    let _ = writeln!(text, "\n{output}: {precision} for {target}");
+    let sizes = [
+        ("image in flash", report.image_bytes),
+        ("  of it weights", report.weights_bytes),
+        ("arena in RAM", report.arena_bytes),
+        ("  of it scratch", report.scratch_bytes),
+    ];
+    for (what, n) in sizes {
+        let _ = writeln!(text, "{what:<18}{:>12} bytes", bytes(n));
+    }
+    let _ = writeln!(text, "{:<18}{:>12} MACs", "per inference", bytes(report.macs as usize));
+    if report.calibration_samples > 0 {
+        let _ = writeln!(text, "{:<18}{:>12} samples", "calibrated with", report.calibration_samples);
+    }
+    let arena = match (report.arena_proven_optimal, report.arena_bytes - report.arena_lower_bound_bytes) {
+        (true, _) => "no arena can be smaller for this order of layers".to_string(),
+        (false, gap) => format!("at most {} bytes above the smallest possible", bytes(gap)),
+    };
+    let _ = writeln!(text, "{:<18}{arena}", "arena");
+    match report.transposes.len() {
+        0 => text += "no transposes are left\n",
+        n => {
+            let _ = writeln!(text, "{n} transposes stay:");
+        }
+    }
+    for stays in &report.transposes {
+        let _ = writeln!(text, "  {} {:?} {:?}: {}", stays.node, stays.permutation, stays.shape, stays.reason);
+    }
+    log::info!("{}", converted.memory_map.trim_end());
+    text
+}

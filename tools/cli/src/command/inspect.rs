@@ -1,0 +1,97 @@
+//! `tinfer inspect`
+
+use super::{bytes, dimension};
+use crate::answer::{Answer, table};
+use crate::failure::Failure;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use tinfer_compiler::inspect::{ImageReport, OnnxReport, PortReport, inspect_image, inspect_onnx};
+use tinfer_compiler::model_file::ModelFile;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// An ONNX file or a model image
+    #[arg(value_name = "MODEL.onnx|IMAGE.tnf")]
+    model: PathBuf,
+    /// Fix a dynamic dimension
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
+    dims: Vec<(String, usize)>,
+}
+
+pub fn run(options: &Options) -> Result<Answer, Failure> {
+    match ModelFile::open(&options.model)? {
+        ModelFile::Onnx(path) => {
+            let report = inspect_onnx(&path, &options.dims)?;
+            Answer::new(onnx_text(&report), &report)
+        }
+        ModelFile::Image(path, bytes) => {
+            let report = inspect_image(&path, &bytes)?;
+            Answer::new(image_text(&report), &report)
+        }
+    }
+}
+
+fn onnx_text(report: &OnnxReport) -> String {
+    let mut text =
+        format!("{}: ONNX model, operator set {}, {} bytes\n", report.name, report.opset, bytes(report.file_bytes));
+    ports(&mut text, &report.inputs, &report.outputs);
+    let operators: Vec<String> = report.operators.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    let _ = writeln!(text, "operators  {}", operators.join(", "));
+    let _ = writeln!(text, "parameters {}", bytes(report.parameters as usize));
+    if let Some(macs) = report.macs {
+        let _ = writeln!(text, "MACs       {}", bytes(macs as usize));
+    }
+    for stays in &report.transposes {
+        let _ = writeln!(text, "transpose {} {:?} stays: {}", stays.node, stays.permutation, stays.reason);
+    }
+    if report.supported {
+        text += "supported: `tinfer convert` can make an image of it";
+        return text;
+    }
+    let _ = writeln!(text, "not supported, {} nodes:", report.unsupported.len());
+    for node in &report.unsupported {
+        let _ = writeln!(text, "  {} ({}): {}; {}", node.node, node.operator, node.reason, node.suggestion);
+    }
+    text
+}
+
+fn image_text(report: &ImageReport) -> String {
+    let ImageReport { name, version, target, isa, precision, .. } = report;
+    let mut text = format!("{name} {version}: {precision} image for {target} ({isa} kernels)\n");
+    ports(&mut text, &report.inputs, &report.outputs);
+    let sizes = [
+        ("image", report.image_bytes),
+        ("weights", report.weights_bytes),
+        ("arena", report.arena_bytes),
+        ("state", report.state_bytes),
+        ("scratch", report.scratch_bytes),
+    ];
+    for (what, n) in sizes {
+        let _ = writeln!(text, "{what:<10} {:>10} bytes", bytes(n));
+    }
+    let _ = writeln!(text, "{:<10} {:>10} MACs", "work", bytes(report.macs as usize));
+    if let Some(licence) = &report.licence {
+        let _ = writeln!(text, "licence    {licence}");
+    }
+    if !report.labels.is_empty() {
+        let _ = writeln!(text, "classes    {}", report.labels.join(", "));
+    }
+    let rows: Vec<Vec<String>> = report
+        .layers
+        .iter()
+        .map(|l| {
+            let numbers = [l.macs as usize, l.arena_offset, l.bytes, l.live_bytes].map(|n| n.to_string());
+            let words = [&l.name, &l.operator, l.kernel, l.precision].map(String::from);
+            words.into_iter().chain(numbers).collect()
+        })
+        .collect();
+    text + &table(&["layer", "operator", "kernel", "type", "MACs", "offset", "bytes", "live"], &rows)
+}
+
+fn ports(text: &mut String, inputs: &[PortReport], outputs: &[PortReport]) {
+    let sides = inputs.iter().map(|p| ("input", p)).chain(outputs.iter().map(|p| ("output", p)));
+    for (side, port) in sides {
+        let batch = if port.batched { ", one sample at a time" } else { "" };
+        let _ = writeln!(text, "{side:<10} {} {} {:?}{batch}", port.name, port.element_type, port.shape);
+    }
+}

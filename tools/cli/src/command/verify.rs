@@ -1,0 +1,125 @@
+//! `tinfer verify`
+
+use super::{dimension, warn};
+use crate::answer::{Answer, table};
+use crate::device;
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::progress::Patience;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use tinfer_compiler::model_file::ModelFile;
+use tinfer_compiler::verify::{DeviceReport, VerifyReport, VerifyRequest, verify};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The model
+    #[arg(value_name = "MODEL.onnx")]
+    model: PathBuf,
+    /// The image made of it
+    #[arg(value_name = "IMAGE.tnf")]
+    image: PathBuf,
+    /// Samples, with an array `labels` for accuracy
+    #[arg(long, value_name = "FILE.npz|DIR")]
+    inputs: PathBuf,
+    /// Where the image runs besides this machine: host or emulator:BOARD
+    #[arg(long, default_value = "host", value_name = "PLACE")]
+    on: String,
+    /// Least SQNR of every output; 90 for float32 images and 20 for others if not given
+    #[arg(long, value_name = "DB", allow_negative_numbers = true)]
+    min_sqnr: Option<f64>,
+    /// Most that accuracy may fall, as a part of 1
+    #[arg(long, value_name = "PART")]
+    max_accuracy_drop: Option<f64>,
+    /// Samples that the device runs
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    device_samples: usize,
+    /// Fix a dynamic dimension, as for convert
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
+    dims: Vec<(String, usize)>,
+    /// A report for people
+    #[arg(long, value_name = "OUT.html", hide = true)]
+    report: Option<PathBuf>,
+}
+
+pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure> {
+    if options.report.is_some() {
+        return Err(Failure::not_available("--report".into(), "leave it away: the same numbers are printed"));
+    }
+    let place = Place::parse(&options.on)?;
+    let (image, bytes) = ModelFile::open(&options.image)?.into_image("verifying")?;
+    let request = VerifyRequest {
+        model: options.model.clone(),
+        image,
+        dims: options.dims.clone(),
+        inputs: options.inputs.clone(),
+        min_sqnr_db: options.min_sqnr,
+        max_accuracy_drop: options.max_accuracy_drop,
+        n_device_samples: options.device_samples,
+    };
+    let mut progress = |p| patience.note(p);
+    let report = match &place {
+        Place::Host => verify::<Failure>(&request, &bytes, &place.name(), None, &mut progress)?,
+        Place::Emulator(board) => {
+            let mut board = device::open(board, &bytes)?;
+            let mut run = |inputs: &[Vec<u8>]| device::run_tapped(&mut board, inputs);
+            verify(&request, &bytes, &place.name(), Some(&mut run), &mut progress)?
+        }
+    };
+    warn(&report.warnings);
+    let answer = Answer::new(text(&report), &report)?;
+    Ok(if report.passed { answer } else { answer.refuse() })
+}
+
+fn text(report: &VerifyReport) -> String {
+    let on_device = |i: usize| report.device.as_ref().and_then(|d| d.layers.get(i));
+    let rows: Vec<Vec<String>> = report
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(i, layer)| {
+            let sqnr = layer.sqnr_db.map_or("-".to_string(), |db| format!("{db:.1}"));
+            let mut row = vec![layer.name.clone(), layer.operator.clone(), sqnr];
+            row.extend(on_device(i).map(|l| if l.bit_exact { "same bits" } else { "DIFFERENT" }.to_string()));
+            row.extend(on_device(i).map(|l| l.instructions.to_string()));
+            row
+        })
+        .collect();
+    let heading = ["layer", "operator", "SQNR dB", "device", "instructions"];
+    let n_columns = if report.device.is_some() { heading.len() } else { 3 };
+    let mut text = table(&heading[..n_columns], &rows);
+    let _ = writeln!(text, "\n{} samples, {} image against the float model", report.samples, report.precision);
+    for output in &report.outputs {
+        let agreement =
+            output.top1_agreement.map(|p| format!(", same class in {:.2} %", p * 100.0)).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "output {}: SQNR {:.1} dB, largest error {:.3e}, cosine {:.6}{agreement}",
+            output.name, output.sqnr_db, output.max_abs_error, output.cosine
+        );
+    }
+    if let Some(accuracy) = report.accuracy {
+        let _ = writeln!(
+            text,
+            "accuracy: float {:.2} %, image {:.2} %",
+            accuracy.reference * 100.0,
+            accuracy.image * 100.0
+        );
+    }
+    if let Some(device) = &report.device {
+        text += &device_text(&report.on, device);
+    }
+    for missed in &report.missed {
+        let _ = writeln!(text, "MISSED: {missed}");
+    }
+    text + if report.passed { "passed" } else { "not passed" }
+}
+
+fn device_text(on: &str, device: &DeviceReport) -> String {
+    let DeviceReport { samples, instructions_per_inference, stack_high_water_bytes, run_stack_bytes, .. } = device;
+    let bits = if device.bit_exact { "the same bits as this machine" } else { "OTHER BITS than this machine" };
+    format!(
+        "{on}: {samples} samples, {bits}, {instructions_per_inference} instructions per inference, \
+         stack {stack_high_water_bytes} bytes ({run_stack_bytes} of them the run's)\n"
+    )
+}

@@ -1,0 +1,440 @@
+//! ONNX file to model image, all stages in order.
+//!
+//! ```text
+//! import -> lower -> simplify -> (calibrate, quantize) -> plan -> pack -> check against the target
+//! ```
+
+mod dump;
+
+use crate::aligned::AlignedBytes;
+use crate::array::Array;
+use crate::error::CompileError;
+use crate::graph::Graph;
+use crate::import::{ImportOptions, Imported, Reference, import};
+use crate::lower::lower;
+use crate::model_toml::ModelToml;
+use crate::pack::{PackOptions, Packed, pack};
+use crate::passes::{Simplified, StayingTranspose, simplify};
+use crate::plan::{Planned, Proof, plan};
+use crate::quantize::{QuantizeOptions, RangeMethod, calibrate, quantize};
+use crate::runner::shape;
+use crate::samples::{Samples, load_samples};
+use crate::target::Target;
+use serde::Serialize;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tinfer::image::Image;
+use tinfer_build::Requirements;
+
+/// Number format of an image's activations and weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// Quantized, needs calibration.
+    Int8,
+    /// As in the ONNX file.
+    Float32,
+}
+
+impl Precision {
+    /// The precision of this name.
+    ///
+    /// # Errors
+    /// [`CompileError::NotAvailable`], which says what there is.
+    pub fn parse(name: &str) -> Result<Self, CompileError> {
+        match name {
+            "int8" => Ok(Precision::Int8),
+            "float32" => Ok(Precision::Float32),
+            _ => Err(CompileError::NotAvailable {
+                what: format!("precision '{name}'"),
+                instead: "choose int8 or float32".into(),
+            }),
+        }
+    }
+
+    /// Name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::Int8 => "int8",
+            Precision::Float32 => "float32",
+        }
+    }
+}
+
+/// How ranges follow from calibration samples, by the name that the command line has for it.
+///
+/// # Errors
+/// [`CompileError::NotAvailable`], which lists the names.
+pub fn calibration_method(name: &str) -> Result<RangeMethod, CompileError> {
+    match name {
+        "minmax" => Ok(RangeMethod::MinMax),
+        "percentile" => Ok(RangeMethod::Percentile(PERCENTILE)),
+        "mse" => Ok(RangeMethod::Mse),
+        _ => Err(CompileError::NotAvailable {
+            what: format!("calibration method '{name}'"),
+            instead: "choose minmax, percentile or mse".into(),
+        }),
+    }
+}
+
+/// What to convert, and how.
+#[derive(Clone, Debug)]
+pub struct ConvertRequest {
+    /// The ONNX file.
+    pub model: PathBuf,
+    /// Numbers of free dimensions.
+    pub dims: Vec<(String, usize)>,
+    /// What it will run on.
+    pub target: Target,
+    /// Number format.
+    pub precision: Precision,
+    /// Calibration samples; without them those that `model.toml` beside the model names.
+    pub calibration: Option<PathBuf>,
+    /// How ranges follow from them.
+    pub method: RangeMethod,
+}
+
+/// How far a long task has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: &'static str,
+    /// Units that are done.
+    pub done: usize,
+    /// Units in all.
+    pub total: usize,
+}
+
+/// A stage whose result can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The ONNX file as it was understood.
+    Imported,
+    /// Nodes of our own.
+    Graph,
+    /// After all passes.
+    Simplified,
+    /// With element types and scales.
+    Quantized,
+    /// With addresses.
+    Planned,
+}
+
+impl Stage {
+    /// All of them, in their order, with their names on the command line.
+    pub const ALL: [(&'static str, Stage); 5] = [
+        ("imported", Stage::Imported),
+        ("graph", Stage::Graph),
+        ("simplified", Stage::Simplified),
+        ("quantized", Stage::Quantized),
+        ("planned", Stage::Planned),
+    ];
+}
+
+/// An image and everything worth telling about it.
+#[derive(Clone, Debug)]
+pub struct Converted {
+    /// The image.
+    pub image: AlignedBytes,
+    /// Its costs and layers.
+    pub report: ConvertReport,
+    /// The arena over time, as text.
+    pub memory_map: String,
+}
+
+/// Costs and layers of an image; its fields are keys of `tinfer convert --json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConvertReport {
+    /// Length of the image file.
+    pub image_bytes: usize,
+    /// Constants in it.
+    pub weights_bytes: usize,
+    /// Activations and scratch of a session.
+    pub arena_bytes: usize,
+    /// The largest sum of what is live at once: no arena can be smaller.
+    pub arena_lower_bound_bytes: usize,
+    /// Whether the arena is proven to be as small as it can be for this order of steps.
+    pub arena_proven_optimal: bool,
+    /// State that survives between runs.
+    pub state_bytes: usize,
+    /// The largest scratch buffer, part of the arena.
+    pub scratch_bytes: usize,
+    /// Worst-case stack of a run, 0 when it is unknown.
+    pub stack_bytes: usize,
+    /// Multiply-accumulates of one inference.
+    pub macs: u64,
+    /// Number format.
+    pub precision: &'static str,
+    /// Board or instruction set.
+    pub target: String,
+    /// Samples that the ranges come from, 0 for float32.
+    pub calibration_samples: usize,
+    /// The steps of the plan.
+    pub layers: Vec<LayerReport>,
+    /// Transposes that run on the board.
+    pub transposes: Vec<TransposeReport>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// One step of the plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerReport {
+    /// Node name.
+    pub name: String,
+    /// ONNX operators that it came from.
+    pub operator: String,
+    /// Operator of the plan that runs it.
+    pub kernel: &'static str,
+    /// Number format of its output.
+    pub precision: &'static str,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Where its output is in the arena.
+    pub arena_offset: usize,
+    /// Size of its output.
+    pub bytes: usize,
+}
+
+/// A transpose that stays.
+#[derive(Clone, Debug, Serialize)]
+pub struct TransposeReport {
+    /// Node name.
+    pub node: String,
+    /// ONNX operator that it came from.
+    pub onnx: String,
+    /// Its permutation.
+    pub permutation: Vec<usize>,
+    /// Shape of its result.
+    pub shape: Vec<usize>,
+    /// Why it stays.
+    pub reason: String,
+}
+
+impl From<&StayingTranspose> for TransposeReport {
+    fn from(stays: &StayingTranspose) -> Self {
+        let StayingTranspose { node, onnx, permutation, shape, reason } = stays.clone();
+        TransposeReport { node, onnx, permutation, shape, reason }
+    }
+}
+
+impl Converted {
+    /// Writes the image: all of it, or nothing.
+    ///
+    /// # Errors
+    /// [`CompileError::File`]
+    pub fn write(&self, path: &Path) -> Result<(), CompileError> {
+        let failed = |reason: String| CompileError::File { action: "write", path: path.display().to_string(), reason };
+        if path.is_dir() {
+            return Err(failed("it is a directory".into()));
+        }
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Beside the target, because only a rename within one file system replaces it in one step.
+        let mut builder = tempfile::Builder::new();
+        let mut file = builder.prefix(".tinfer-").tempfile_in(folder).map_err(|e| failed(e.to_string()))?;
+        file.write_all(&self.image).and_then(|()| file.as_file().sync_all()).map_err(|e| failed(e.to_string()))?;
+        readable_by_all(file.as_file()).map_err(|e| failed(e.to_string()))?;
+        file.persist(path).map_err(|e| failed(e.error.to_string()))?;
+        Ok(())
+    }
+}
+
+/// Temporary files are private; images are as public as any file that a compiler writes.
+#[cfg(unix)]
+fn readable_by_all(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable_by_all(_: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Converts a model.
+///
+/// # Errors
+/// What the first stage says that cannot go on; [`CompileError::DoesNotFit`] when the image is larger than its board.
+pub fn convert(request: &ConvertRequest, progress: &mut dyn FnMut(Progress)) -> Result<Converted, CompileError> {
+    let stages = Stages::run(request, Stage::Planned, progress)?;
+    let (Some(simplified), Some(graph), Some(planned)) = (&stages.simplified, &stages.graph, &stages.planned) else {
+        unreachable!("all stages ran")
+    };
+    progress(Progress { stage: "packing", done: 0, total: 1 });
+    let packed = pack(graph, planned, &pack_options(request, &stages)?)?;
+    let report = report(request, &stages, simplified, planned, &packed);
+    request.target.check_fit(&Requirements {
+        image_bytes: report.image_bytes as u64,
+        arena_bytes: report.arena_bytes as u64,
+        stack_bytes: report.stack_bytes as u64,
+        state_bytes: report.state_bytes as u64,
+    })?;
+    progress(Progress { stage: "packing", done: 1, total: 1 });
+    Ok(Converted { image: packed.bytes, report, memory_map: planned.memory_map(graph).to_string() })
+}
+
+/// What a stage made of the model, as JSON.
+///
+/// # Errors
+/// As [`convert`], of the stages up to this one.
+pub fn stop_after(
+    request: &ConvertRequest,
+    stage: Stage,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<serde_json::Value, CompileError> {
+    let stages = Stages::run(request, stage, progress)?;
+    Ok(match (stage, &stages.graph, &stages.planned) {
+        (_, Some(graph), Some(planned)) => dump::planned(graph, planned),
+        (_, Some(graph), None) => dump::graph(graph),
+        _ => dump::imported(&stages.imported),
+    })
+}
+
+/// Results of the stages that ran.
+struct Stages {
+    about: Option<ModelToml>,
+    imported: Imported,
+    simplified: Option<Simplified>,
+    graph: Option<Graph>,
+    planned: Option<Planned>,
+    n_samples: usize,
+}
+
+impl Stages {
+    fn run(request: &ConvertRequest, last: Stage, progress: &mut dyn FnMut(Progress)) -> Result<Self, CompileError> {
+        progress(Progress { stage: "reading", done: 0, total: 1 });
+        let imported = import(&request.model, &ImportOptions { dims: request.dims.clone() })?;
+        let about = ModelToml::beside(&request.model)?;
+        let mut stages = Stages { about, imported, simplified: None, graph: None, planned: None, n_samples: 0 };
+        if last == Stage::Imported {
+            return Ok(stages);
+        }
+        let lowered = lower(&stages.imported)?;
+        if last == Stage::Graph {
+            stages.graph = Some(lowered);
+            return Ok(stages);
+        }
+        let simplified = simplify(lowered);
+        let mut graph = simplified.graph.clone();
+        stages.simplified = Some(simplified);
+        if last >= Stage::Quantized && request.precision == Precision::Int8 {
+            graph = stages.quantize(request, graph, progress)?;
+        }
+        if last == Stage::Planned {
+            // Kernels of this release need no working memory.
+            stages.planned = Some(plan(&graph, &|_, _| 0));
+        }
+        stages.graph = Some(graph);
+        Ok(stages)
+    }
+
+    fn quantize(
+        &mut self,
+        request: &ConvertRequest,
+        graph: Graph,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Graph, CompileError> {
+        let samples = self.calibration_samples(request)?;
+        let reference = Reference::new(&self.imported)?;
+        let mut done = 0;
+        let ranges = calibrate(&graph, 0..samples.len(), |idx, tap: &mut dyn FnMut(&str, &Array)| {
+            progress(Progress { stage: "calibrating", done, total: samples.len() });
+            done += 1;
+            let sample = samples.get(idx)?;
+            reference.run_with_taps(&sample.inputs, tap)?;
+            Ok::<(), CompileError>(())
+        })?;
+        self.n_samples = samples.len();
+        progress(Progress { stage: "quantizing", done: 0, total: 1 });
+        Ok(quantize(graph, &ranges, &QuantizeOptions { method: request.method })?)
+    }
+
+    fn calibration_samples(&self, request: &ConvertRequest) -> Result<Samples, CompileError> {
+        let beside = self.about.as_ref().and_then(|a| a.calibration.clone());
+        let Some(path) = request.calibration.clone().or(beside) else {
+            let inputs: Vec<String> =
+                self.imported.inputs.iter().map(|i| format!("{} {:?}", i.name, i.shape)).collect();
+            let model = request.model.display().to_string();
+            return Err(CompileError::NoCalibration { model, inputs: inputs.join(", ") });
+        };
+        let none = Default::default();
+        let preprocess = self.about.as_ref().map_or(&none, |a| &a.preprocess);
+        let labels = self.about.as_ref().map_or(&[][..], |a| &a.labels);
+        Ok(load_samples(&path, &self.imported.inputs, preprocess, labels)?)
+    }
+}
+
+fn pack_options(request: &ConvertRequest, stages: &Stages) -> Result<PackOptions, CompileError> {
+    let mut options = PackOptions {
+        target: request.target.name().to_string(),
+        isa: Some(request.target.isa()?),
+        onnx_digest: Some(stages.imported.sha256),
+        ..PackOptions::default()
+    };
+    if let Some(about) = &stages.about {
+        options.version = about.version;
+        options.labels = about.labels.clone();
+        options.licence = about.licence.clone();
+        options.preprocess = about.preprocess.clone();
+    }
+    Ok(options)
+}
+
+fn report(
+    request: &ConvertRequest,
+    stages: &Stages,
+    simplified: &Simplified,
+    planned: &Planned,
+    packed: &Packed,
+) -> ConvertReport {
+    let manifest = Image::check(&packed.bytes).ok().map(|i| *i.manifest());
+    let layer = |l: &crate::pack::PackedLayer| LayerReport {
+        name: l.name.clone(),
+        operator: l.operator.clone(),
+        kernel: l.kernel,
+        precision: l.precision,
+        macs: l.macs,
+        arena_offset: l.arena_offset,
+        bytes: l.bytes,
+    };
+    ConvertReport {
+        image_bytes: packed.bytes.len(),
+        weights_bytes: packed.weights_bytes,
+        arena_bytes: planned.arena_bytes,
+        arena_lower_bound_bytes: planned.lower_bound_bytes,
+        arena_proven_optimal: planned.proof == Proof::Optimal,
+        state_bytes: manifest.map_or(0, |m| m.state_bytes as usize),
+        scratch_bytes: planned.scratch_bytes(),
+        stack_bytes: manifest.map_or(0, |m| m.stack_bytes as usize),
+        macs: packed.layers.iter().map(|l| l.macs).sum(),
+        precision: request.precision.name(),
+        target: request.target.name().to_string(),
+        calibration_samples: stages.n_samples,
+        layers: packed.layers.iter().map(layer).collect(),
+        transposes: simplified.report.transposes.iter().map(TransposeReport::from).collect(),
+        warnings: warnings(stages, packed),
+    }
+}
+
+fn warnings(stages: &Stages, packed: &Packed) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if (1..FEW_SAMPLES).contains(&stages.n_samples) {
+        let n = stages.n_samples;
+        warnings
+            .push(format!("{n} calibration samples are few: ranges of unseen inputs may be cut off; use 100 or more"));
+    }
+    let Some(about) = &stages.about else { return warnings };
+    let Ok(image) = Image::check(&packed.bytes) else { return warnings };
+    for name in about.preprocess.keys().filter(|name| !image.inputs().any(|p| p.name == **name)) {
+        warnings.push(format!("model.toml has [preprocess.{name}], but the model has no input {name}"));
+    }
+    let n_labels = about.labels.len();
+    if n_labels > 0 && !image.outputs().any(|p| shape(&p).iter().product::<usize>() == n_labels) {
+        warnings.push(format!("model.toml names {n_labels} classes, but no output has so many elements"));
+    }
+    warnings
+}
+
+/// Part of the values in percent that `percentile` covers on each side.
+const PERCENTILE: f64 = 99.99;
+/// Fewer samples than this are worth a warning.
+const FEW_SAMPLES: usize = 20;

@@ -1,0 +1,86 @@
+//! Every step of the image against the ONNX tensor that holds the same values.
+
+use crate::array::{Array, NamedArray};
+use crate::error::CompileError;
+use crate::import::Reference;
+use crate::metrics::Comparison;
+use crate::runner::{ImageRunner, real_values, transposed};
+use std::collections::HashMap;
+use tinfer::session::{Observer, StepDone};
+
+/// Comparisons of all steps, over samples.
+pub(super) struct LayerComparison {
+    /// ONNX tensor and order of its axes for each step that has one.
+    origins: Vec<Option<(String, Vec<usize>)>>,
+    comparisons: Vec<Comparison>,
+    /// What the reference computed for the current sample, by ONNX tensor.
+    expected: HashMap<String, Array>,
+}
+
+impl LayerComparison {
+    pub(super) fn new(runner: &ImageRunner<'_>) -> Self {
+        let mut origins: Vec<_> = runner.layers().into_iter().map(|l| l.origin).collect();
+        origins.resize(runner.image().n_steps(), None);
+        let expected = origins.iter().flatten().map(|(name, _)| (name.clone(), Array::f32(vec![0], vec![]))).collect();
+        LayerComparison { comparisons: vec![Comparison::default(); origins.len()], origins, expected }
+    }
+
+    /// Runs the float model and keeps what the steps will be compared with; returns its outputs.
+    pub(super) fn run_reference(
+        &mut self,
+        reference: &Reference,
+        inputs: &[NamedArray],
+    ) -> Result<Vec<Array>, CompileError> {
+        self.expected.values_mut().for_each(|kept| *kept = Array::f32(vec![0], vec![]));
+        let outputs = reference.run_with_taps(inputs, &mut |name, values| {
+            if let Some(kept) = self.expected.get_mut(name) {
+                *kept = values.clone();
+            }
+        })?;
+        Ok(outputs.into_iter().map(|o| o.array).collect())
+    }
+
+    /// Runs the image; returns its outputs and the digest of every step.
+    pub(super) fn run_image(
+        &mut self,
+        runner: &mut ImageRunner<'_>,
+        inputs: &[Array],
+    ) -> Result<(Vec<Array>, Vec<u64>), CompileError> {
+        let mut watch = Watch { layers: self, digests: Vec::new() };
+        let outputs = runner.run_observed(inputs, &mut watch)?;
+        Ok((outputs, watch.digests))
+    }
+
+    /// SQNR of every step in dB; `None` where there was nothing to compare with.
+    pub(super) fn sqnr_db(&self) -> Vec<Option<f64>> {
+        self.comparisons.iter().map(|c| (c.n_samples() > 0).then(|| c.sqnr_db())).collect()
+    }
+
+    fn compare(&mut self, index: usize, found: &[f32]) {
+        let Some(Some((name, axes))) = self.origins.get(index) else { return };
+        let Some(expected) = self.expected.get(name).filter(|e| !e.shape.contains(&0)) else { return };
+        // Without axes, or with axes of another rank, the order is the ONNX tensor's.
+        let expected = match (axes.len() == expected.shape.len(), expected.as_f32()) {
+            (true, Some(values)) => transposed(&expected.shape, axes).into_iter().map(|i| values[i]).collect(),
+            _ => expected.to_f32(),
+        };
+        if expected.len() == found.len() {
+            self.comparisons[index].add(&expected, found);
+        }
+    }
+}
+
+struct Watch<'a> {
+    layers: &'a mut LayerComparison,
+    digests: Vec<u64>,
+}
+
+impl Observer for Watch<'_> {
+    fn step_done(&mut self, step: &StepDone<'_>) {
+        self.digests.push(step.digest());
+        let Some((tensor, bytes)) = step.output(0) else { return };
+        if let Some(values) = real_values(&tensor, bytes) {
+            self.layers.compare(step.index as usize, &values);
+        }
+    }
+}
