@@ -1,5 +1,8 @@
 //! What tests that cross crates share: where models and optional data are.
 
+pub mod command_line;
+pub mod onnx;
+
 use std::path::{Path, PathBuf};
 
 /// The project's root folder.
