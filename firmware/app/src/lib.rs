@@ -7,6 +7,16 @@
 //!
 //! A board's `main.rs` makes the hardware, checks the image, and polls for ever. The app never panics: a slot that is
 //! empty or holds something else is answered with the reason, for ever, until the slot holds a model.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 mod desk;
 mod hardware;

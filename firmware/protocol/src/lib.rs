@@ -31,6 +31,8 @@
 //! # Ok::<(), tinfer_protocol::EncodeError>(())
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod frame;
 mod message;
 

@@ -49,6 +49,8 @@ pub enum Request<'a> {
 }
 
 /// What the device answers. Variants are numbered by position, as in [`Request`].
+// A reply lives on the stack for as long as it is sent: there is no heap to put the large variant on.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Reply<'a> {
     /// Answer to [`Request::Hello`].

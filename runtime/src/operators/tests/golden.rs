@@ -212,7 +212,7 @@ impl Golden {
     }
 
     /// The same file in int8, for operators that only move values.
-    fn as_i8(mut self) -> Self {
+    fn into_i8(mut self) -> Self {
         for array in self.0.values_mut().filter(|a| a.element_type == "f32") {
             array.element_type = "i8".into();
             array.values.iter_mut().for_each(|v| *v = (*v * 40.0).round().clamp(-128.0, 127.0));
@@ -270,7 +270,7 @@ fn operators_agree_with_onnxruntime() {
         let folder = if moves { operator.name.replace("_i8", "_f32") } else { operator.name.to_string() };
         for path in files(&folder) {
             let golden = Golden::read(&path);
-            let golden = if moves { golden.as_i8() } else { golden };
+            let golden = if moves { golden.into_i8() } else { golden };
             let case = golden.case(operator);
             let name = std::format!("{} {}", operator.name, path.display());
             let found = case.run().unwrap_or_else(|e| panic!("{name}: {e}"));

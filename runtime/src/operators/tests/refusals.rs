@@ -223,7 +223,7 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
     let x = Tensor::i8(&[1, 5, 6, 4], -3, &[7; 120]);
     let y = Tensor::i8(&[1, 3, 6, 4], -3, &[0; 72]);
     let record = pool_2d::MaxPool2dRecord { window: WINDOW };
-    let case = Case::new(&pool_2d::MAX_POOL_2D_I8, &[x.clone()], y.clone(), &record.emit());
+    let case = Case::new(&pool_2d::MAX_POOL_2D_I8, core::slice::from_ref(&x), y.clone(), &record.emit());
     check(&case, WINDOW_BREAKS);
     check(
         &case,
@@ -265,7 +265,12 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
 fn moves_refuse_what_their_kernels_cannot_bear() {
     let x = Tensor::i8(&[2, 3, 4], 0, &[5; 24]);
     let record = movement::TransposeRecord { permutation: [0, 1, 4, 2, 3] };
-    let case = Case::new(&movement::TRANSPOSE_I8, &[x.clone()], Tensor::i8(&[4, 2, 3], 0, &[0; 24]), &record.emit());
+    let case = Case::new(
+        &movement::TRANSPOSE_I8,
+        core::slice::from_ref(&x),
+        Tensor::i8(&[4, 2, 3], 0, &[0; 24]),
+        &record.emit(),
+    );
     let rule = "its permutation does not fit its shapes";
     check(
         &case,
@@ -279,7 +284,8 @@ fn moves_refuse_what_their_kernels_cannot_bear() {
         ],
     );
     let record = movement::PadRecord { before: [0, 0, 1, 0, 2], value: 9 };
-    let case = Case::new(&movement::PAD_I8, &[x.clone()], Tensor::i8(&[4, 3, 6], 0, &[0; 72]), &record.emit());
+    let case =
+        Case::new(&movement::PAD_I8, core::slice::from_ref(&x), Tensor::i8(&[4, 3, 6], 0, &[0; 72]), &record.emit());
     let rule = "its padding does not fit its shapes";
     check(
         &case,
