@@ -103,6 +103,9 @@ pub struct LayerReport {
     pub sqnr_db: Option<f64>,
 }
 
+/// Runs one sample, given as the image takes it, on a board.
+pub type RunOnDevice<'a, E> = dyn FnMut(&[Vec<u8>]) -> Result<DeviceRun, E> + 'a;
+
 /// Runs the float model and the image over the samples, and the first ones on `device`, and compares.
 ///
 /// `device` takes the inputs in the image's own form and gives what the board computed.
@@ -113,7 +116,7 @@ pub fn verify<E: From<CompileError>>(
     request: &VerifyRequest,
     bytes: &AlignedBytes,
     on: &str,
-    mut device: Option<&mut dyn FnMut(&[Vec<u8>]) -> Result<DeviceRun, E>>,
+    mut device: Option<&mut RunOnDevice<'_, E>>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<VerifyReport, E> {
     let mut comparison = Setup::new(request, bytes)?;
@@ -167,7 +170,7 @@ impl<'i> Setup<'i> {
     fn compare<E: From<CompileError>>(
         &mut self,
         idx: usize,
-        device: Option<&mut &mut dyn FnMut(&[Vec<u8>]) -> Result<DeviceRun, E>>,
+        device: Option<&mut &mut RunOnDevice<'_, E>>,
     ) -> Result<(), E> {
         let sample = self.samples.get(idx).map_err(CompileError::from)?;
         let expected = self.layers.run_reference(&self.reference, &sample.inputs)?;

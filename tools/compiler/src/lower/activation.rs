@@ -20,7 +20,10 @@ pub fn clip(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
                 None => none,
                 Some((_, &[x])) => x,
                 Some((shape, _)) => {
-                    return Err(Refusal::new(format!("its limit has shape {shape:?}"), "limits must be single numbers"));
+                    return Err(Refusal::new(
+                        format!("its limit has shape {shape:?}"),
+                        "limits must be single numbers",
+                    ));
                 }
             }
         };

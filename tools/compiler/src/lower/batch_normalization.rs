@@ -56,7 +56,7 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
             vec![scaled, offset],
         );
     }
-    let x = lowering.to_nhwc(node, x)?;
+    let x = lowering.push_to_nhwc(node, x)?;
     let factor = lowering.constant(&factor_name, vec![1, 1, channels], factors);
     let offset = lowering.constant(&offset_name, vec![channels], offsets);
     let window = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };

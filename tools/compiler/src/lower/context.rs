@@ -7,6 +7,9 @@ use crate::import::{Attribute, Fact, Imported, Interface, OnnxNode};
 use std::collections::{HashMap, HashSet};
 use tinfer::tensor::ElementType;
 
+/// Shape and elements of a float32 constant.
+pub type Weights<'a> = (&'a [usize], &'a [f32]);
+
 /// A graph under construction.
 pub struct Lowering<'a> {
     /// The model.
@@ -58,7 +61,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Adds the graph outputs.
-    pub fn finish(mut self) -> Result<Graph, (Graph, Unsupported)> {
+    pub fn finish(mut self) -> Result<Graph, Box<(Graph, Unsupported)>> {
         for output in &self.imported.outputs {
             match self.operand(&output.name) {
                 Ok(id) => {
@@ -67,10 +70,8 @@ impl<'a> Lowering<'a> {
                 }
                 Err(Refusal { reason, suggestion }) => {
                     let (node, operator) = (output.name.clone(), "graph output".into());
-                    return Err((
-                        self.graph,
-                        Unsupported { node, operator, opset: self.imported.opset, reason, suggestion },
-                    ));
+                    let unsupported = Unsupported { node, operator, opset: self.imported.opset, reason, suggestion };
+                    return Err(Box::new((self.graph, unsupported)));
                 }
             }
         }
@@ -139,7 +140,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Known float32 elements of input `i` and their shape.
-    pub fn constant_f32(&self, node: &OnnxNode, i: usize) -> Result<Option<(&'a [usize], &'a [f32])>, Refusal> {
+    pub fn constant_f32(&self, node: &OnnxNode, i: usize) -> Result<Option<Weights<'a>>, Refusal> {
         let Some(array) = self.constant_input(node, i)? else { return Ok(None) };
         match array.as_f32() {
             Some(v) => Ok(Some((&array.shape, v))),
@@ -235,7 +236,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// A feature map `[N, C, L]` or `[N, C, H, W]` as NHWC.
-    pub fn to_nhwc(&mut self, node: &OnnxNode, x: TensorId) -> Result<TensorId, Refusal> {
+    pub fn push_to_nhwc(&mut self, node: &OnnxNode, x: TensorId) -> Result<TensorId, Refusal> {
         let shape = self.shape_of(x).to_vec();
         let permutation = feature_map_permutation(shape.len())?;
         let moved: Vec<usize> = permutation.iter().map(|&axis| shape[axis]).collect();

@@ -52,7 +52,7 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
             }
         }
     }
-    let mut x = lowering.to_nhwc(node, x)?;
+    let mut x = lowering.push_to_nhwc(node, x)?;
     let nhwc = lowering.shape_of(x).to_vec();
     let out = if rank == 3 { [1, y_shape[2]] } else { [y_shape[2], y_shape[3]] };
     // Kernels take no window that lies as a whole beyond the bottom or right edge: such zeros are made.

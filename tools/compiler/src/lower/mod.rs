@@ -117,7 +117,8 @@ fn lower_all(imported: &Imported) -> (Graph, Vec<Unsupported>) {
     }
     match lowering.finish() {
         Ok(graph) => (graph, unsupported),
-        Err((graph, problem)) => {
+        Err(stopped) => {
+            let (graph, problem) = *stopped;
             if unsupported.is_empty() {
                 unsupported.push(problem);
             }

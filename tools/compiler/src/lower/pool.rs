@@ -11,7 +11,7 @@ use crate::import::OnnxNode;
 pub fn max_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let (x, geometry, _) = windowed(lowering, node)?;
     let operator = Operator::MaxPool2d { window: geometry.window, clamp: Clamp::default() };
-    let x = lowering.to_nhwc(node, x)?;
+    let x = lowering.push_to_nhwc(node, x)?;
     lowering.push_nhwc(node, operator, vec![x])
 }
 
@@ -31,14 +31,14 @@ pub fn average_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refu
         ));
     }
     let operator = Operator::AveragePool2d { window, count_include_pad: include, clamp: Clamp::default() };
-    let x = lowering.to_nhwc(node, x)?;
+    let x = lowering.push_to_nhwc(node, x)?;
     lowering.push_nhwc(node, operator, vec![x])
 }
 
 /// The mean of each channel.
 pub fn global_average_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let x = lowering.input(node, 0)?;
-    let x = lowering.to_nhwc(node, x)?;
+    let x = lowering.push_to_nhwc(node, x)?;
     let window = whole(lowering.shape_of(x));
     lowering.push_nhwc(
         node,
@@ -50,7 +50,7 @@ pub fn global_average_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(
 /// The largest element of each channel.
 pub fn global_max_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let x = lowering.input(node, 0)?;
-    let x = lowering.to_nhwc(node, x)?;
+    let x = lowering.push_to_nhwc(node, x)?;
     let window = whole(lowering.shape_of(x));
     lowering.push_nhwc(node, Operator::MaxPool2d { window, clamp: Clamp::default() }, vec![x])
 }
@@ -78,7 +78,7 @@ pub fn reduce_mean(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refus
         }
     };
     let x = if !channels_last {
-        lowering.to_nhwc(node, x)?
+        lowering.push_to_nhwc(node, x)?
     } else if let [n, l, c] = *lowering.shape_of(x) {
         lowering.push_step(node, "to_4d", Operator::Reshape, vec![x], vec![n, 1, l, c])
     } else {

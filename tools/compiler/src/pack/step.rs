@@ -80,7 +80,7 @@ impl<'g> StepPacker<'g> {
         data: &[T],
     ) -> Result<u16, PackError> {
         let none = Quantization { scale: 1.0, zero_point: 0 };
-        let shape = [data.len() * size_of::<T>() / element_type.size_bytes()];
+        let shape = [std::mem::size_of_val(data) / element_type.size_bytes()];
         self.image.constant(&node.name, element_type, &shape, bytemuck::cast_slice(data).to_vec(), none)
     }
 

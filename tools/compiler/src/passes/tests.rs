@@ -272,7 +272,7 @@ fn one_dimensional_models_keep_no_transpose() {
         .weight("w", array(&[4, 3, 3], 1))
         .weight("v", array(&[4, 4, 3], 2));
     let pads = ("pads", Attr::Is(vec![1, 1]));
-    let model = model.node("Conv", &["x", "w"], &["c"], &[pads.clone()]).node("Relu", &["c"], &["r"], &[]);
+    let model = model.node("Conv", &["x", "w"], &["c"], std::slice::from_ref(&pads)).node("Relu", &["c"], &["r"], &[]);
     let model = model.node("Conv", &["r", "v"], &["d"], &[pads]).node("Add", &["d", "r"], &["a"], &[]);
     let model =
         model.node("MaxPool", &["a"], &["m"], &[("kernel_shape", Attr::Is(vec![2])), ("strides", Attr::Is(vec![2]))]);
@@ -377,7 +377,7 @@ fn random_model(seed: u64) -> ModelBuilder {
                 if axis == 1 {
                     model.weight(&w, array(&[4, 8, 1, 1], seed)).node("Conv", &[&c, &w], &[&y], &[])
                 } else {
-                    let kernel = Attr::Is(kernel[1..].iter().map(|&k: &i64| k).collect());
+                    let kernel = Attr::Is(kernel[1..].to_vec());
                     model.node("MaxPool", &[&c], &[&y], &[("kernel_shape", kernel.clone()), ("strides", kernel)])
                 }
             }

@@ -58,7 +58,9 @@ pub enum QuantizeError {
         found: &'static str,
     },
     /// Weights that are computed while the model runs.
-    #[error("the {what} of node {node} are no constants: int8 needs constant weights, convert with --precision float32")]
+    #[error(
+        "the {what} of node {node} are no constants: int8 needs constant weights, convert with --precision float32"
+    )]
     NotConstant {
         /// The node.
         node: String,

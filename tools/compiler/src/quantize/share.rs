@@ -253,12 +253,12 @@ impl Sharing {
         let producers = producers(graph);
         let mut sources: Option<Range> = None;
         let mut moved: Option<Range> = None;
-        for idx in 0..graph.tensors.len() {
+        for (idx, producer) in producers.iter().enumerate() {
             if self.root(TensorId(idx)) != root {
                 continue;
             }
             let Some(own) = self.own[idx] else { continue };
-            let is_moved = producers[idx].is_some_and(|p| {
+            let is_moved = producer.is_some_and(|p| {
                 let inputs = &graph.nodes[p].inputs;
                 graph.nodes[p].operator != Operator::Requantize && inputs.iter().any(|&i| self.root(i) == root)
             });
