@@ -15,6 +15,7 @@ mod facts;
 mod file;
 mod guard;
 mod node;
+mod pad;
 mod reference;
 mod tensor;
 #[cfg(test)]
@@ -116,18 +117,27 @@ fn from_proto(
     };
     check::sort(graph)?;
     dequantize::fold(graph)?;
-    let weights = check::weights(graph)?;
+    let mut weights = check::weights(graph)?;
     check::sizes(graph, &weights)?;
     let inputs = dimensions::fix(graph, &options.dims)?;
-    let names = check::node_names(graph);
-    let nodes =
-        graph.node.iter().zip(names).map(|(node, name)| OnnxNode::new(node, name)).collect::<Result<Vec<_>, _>>()?;
     let batches: Vec<bool> = graph.output.iter().map(dimensions::may_batch).collect();
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let name = if graph.name.is_empty() { stem.to_string() } else { graph.name.clone() };
     let n_parameters =
         weights.values().filter(|w| w.shape.len() > 1 || w.n_elements() > 1).map(|w| w.n_elements() as u64).sum();
-    let analysis = facts::analyse(&proto, &weights)?;
+    let mut analysis = facts::analyse(&proto, &weights)?;
+    while pad::spell_out_axes(&mut proto, &analysis.facts, &mut weights) {
+        analysis = facts::analyse(&proto, &weights)?;
+    }
+    let nodes = match &proto.graph {
+        Some(graph) => graph
+            .node
+            .iter()
+            .zip(check::node_names(graph))
+            .map(|(node, name)| OnnxNode::new(node, name))
+            .collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
     let outputs = output_names.into_iter().zip(batches).map(|(name, may_batch)| {
         let fact = analysis.facts.get(&name);
         let shape = fact.map(|f| f.shape.clone()).unwrap_or_default();

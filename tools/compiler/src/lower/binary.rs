@@ -43,5 +43,17 @@ pub fn neg(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
 
 fn binary(lowering: &mut Lowering, node: &OnnxNode, function: Binary) -> Result<(), Refusal> {
     let inputs = vec![lowering.input(node, 0)?, lowering.input(node, 1)?];
+    let (_, shape) = lowering.result(node)?;
+    for &x in &inputs {
+        let own = lowering.shape_of(x);
+        let fits =
+            own.len() <= shape.len() && own.iter().rev().zip(shape.iter().rev()).all(|(&d, &out)| d == out || d == 1);
+        if !fits {
+            return Err(Refusal::new(
+                format!("an operand of shape {own:?} does not broadcast to {shape:?}"),
+                "check the file with onnx.checker",
+            ));
+        }
+    }
     lowering.push_result(node, Operator::Binary { function, clamp: Clamp::default() }, inputs)
 }

@@ -60,8 +60,8 @@ impl<'a> Lowering<'a> {
         self.abandoned.contains(tensor) && !self.imported.facts.contains_key(tensor)
     }
 
-    /// Adds the graph outputs.
-    pub fn finish(mut self) -> Result<Graph, Box<(Graph, Unsupported)>> {
+    /// Adds the graph outputs; an output that cannot be had is returned beside the graph.
+    pub fn finish(mut self) -> (Graph, Option<Unsupported>) {
         for output in &self.imported.outputs {
             match self.operand(&output.name) {
                 Ok(id) => {
@@ -70,13 +70,15 @@ impl<'a> Lowering<'a> {
                 }
                 Err(Refusal { reason, suggestion }) => {
                     let (node, operator) = (output.name.clone(), "graph output".into());
-                    let unsupported = Unsupported { node, operator, opset: self.imported.opset, reason, suggestion };
-                    return Err(Box::new((self.graph, unsupported)));
+                    return (
+                        self.graph,
+                        Some(Unsupported { node, operator, opset: self.imported.opset, reason, suggestion }),
+                    );
                 }
             }
         }
         self.graph.compact();
-        Ok(self.graph)
+        (self.graph, None)
     }
 
     /// The tensor that holds an ONNX tensor; a known value becomes a constant.

@@ -12,12 +12,18 @@ use crate::import::OnnxNode;
 pub fn gemm(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let (alpha, beta) = (float(node, "alpha", 1.0)?, float(node, "beta", 1.0)?);
     let mut a = lowering.input(node, 0)?;
+    let (_, shape) = lowering.result(node)?;
+    if lowering.shape_of(a).len() != 2 || shape.len() != 2 {
+        return Err(Refusal::new(
+            format!("its left operand has shape {:?}", lowering.shape_of(a)),
+            "check the file with onnx.checker",
+        ));
+    }
     if int(node, "transA", 0)? != 0 {
         let shape = vec![lowering.shape_of(a)[1], lowering.shape_of(a)[0]];
         a = lowering.push_step(node, "transpose_a", Operator::Transpose { permutation: vec![1, 0] }, vec![a], shape);
     }
     let transpose_b = int(node, "transB", 0)? != 0;
-    let (_, shape) = lowering.result(node)?;
     let mut steps = Vec::new();
     let mut bias = None;
     if let Some(c_name) = lowering.input_name(node, 2).filter(|_| beta != 0.0) {
@@ -35,7 +41,7 @@ pub fn gemm(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
         }
     }
     let product = if lowering.is_constant(node, 1) {
-        let weights = weights(lowering, node, transpose_b, alpha)?;
+        let weights = weights(lowering, node, a, transpose_b, alpha)?;
         let mut inputs = vec![a, weights];
         if let Some(values) = bias {
             inputs.push(lowering.constant(&format!("{}_bias", node.outputs[0]), vec![shape[1]], values));
@@ -60,7 +66,7 @@ pub fn matmul(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     if let Some((b_shape, _)) = if lowering.is_constant(node, 1) { lowering.constant_f32(node, 1)? } else { None }
         && b_shape.iter().rev().skip(2).all(|&d| d == 1)
     {
-        let weights = weights(lowering, node, false, 1.0)?;
+        let weights = weights(lowering, node, a, false, 1.0)?;
         let operator = Operator::FullyConnected { clamp: Clamp::default() };
         let mut direct = a_shape;
         if let (Some(last), Some(&n_outputs)) = (direct.last_mut(), lowering.shape_of(weights).first()) {
@@ -110,8 +116,14 @@ fn bias_of(lowering: &Lowering, node: &OnnxNode, shape: &[usize], beta: f32) -> 
     })
 }
 
-/// The constant right side as `[O, I]`, times alpha. Leading axes of 1 are dropped; a vector is a column.
-fn weights(lowering: &mut Lowering, node: &OnnxNode, transposed: bool, alpha: f32) -> Result<TensorId, Refusal> {
+/// The constant right side of `a` as `[O, I]`, times alpha. Leading axes of 1 are dropped; a vector is a column.
+fn weights(
+    lowering: &mut Lowering,
+    node: &OnnxNode,
+    a: TensorId,
+    transposed: bool,
+    alpha: f32,
+) -> Result<TensorId, Refusal> {
     let Some((shape, b)) = lowering.constant_f32(node, 1)? else {
         return Err(Refusal::new("it has no weights", "check the file with onnx.checker"));
     };
@@ -121,6 +133,10 @@ fn weights(lowering: &mut Lowering, node: &OnnxNode, transposed: bool, alpha: f3
         [] => return Err(Refusal::new("an operand is a scalar", "check the file with onnx.checker")),
     };
     let (n_outputs, n_inputs) = if transposed { (rows, columns) } else { (columns, rows) };
+    if lowering.shape_of(a).last() != Some(&n_inputs) {
+        let reason = format!("operands of shape {:?} and {shape:?} do not fit", lowering.shape_of(a));
+        return Err(Refusal::new(reason, "check the file with onnx.checker"));
+    }
     let mut moved = Vec::with_capacity(b.len());
     for o in 0..n_outputs {
         for i in 0..n_inputs {

@@ -115,16 +115,12 @@ fn lower_all(imported: &Imported) -> (Graph, Vec<Unsupported>) {
             lowering.abandon(node);
         }
     }
-    match lowering.finish() {
-        Ok(graph) => (graph, unsupported),
-        Err(stopped) => {
-            let (graph, problem) = *stopped;
-            if unsupported.is_empty() {
-                unsupported.push(problem);
-            }
-            (graph, unsupported)
-        }
+    let (graph, problem) = lowering.finish();
+    // An output behind a refused node is no news.
+    if unsupported.is_empty() {
+        unsupported.extend(problem);
     }
+    (graph, unsupported)
 }
 
 /// Lowers one node. `Err(None)`: it cannot be judged because a node before it was refused.

@@ -60,7 +60,7 @@ pub fn reduce_mean(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refus
     let x = lowering.input(node, 0)?;
     let rank = lowering.shape_of(x).len();
     let axes = match (ints(node, "axes")?, lowering.constant_input(node, 1)?.map(|a| &a.data)) {
-        (Some(axes), None) => axes,
+        (Some(axes), None) if lowering.imported.opset < 18 => axes,
         (None, Some(ArrayData::I64(axes))) => axes.clone(),
         (None, None) if int(node, "noop_with_empty_axes", 0)? == 0 => (0..rank as i64).collect(),
         _ => return Err(Refusal::new("its axes are not a constant list", "export the model with constant axes")),
