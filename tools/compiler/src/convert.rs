@@ -67,7 +67,7 @@ impl Precision {
 pub fn calibration_method(name: &str) -> Result<RangeMethod, CompileError> {
     match name {
         "minmax" => Ok(RangeMethod::MinMax),
-        "percentile" => Ok(RangeMethod::Percentile(PERCENTILE)),
+        "percentile" => Ok(RangeMethod::Percentile(RangeMethod::PERCENTILE)),
         "mse" => Ok(RangeMethod::Mse),
         _ => Err(CompileError::NotAvailable {
             what: format!("calibration method '{name}'"),
@@ -434,7 +434,5 @@ fn warnings(stages: &Stages, packed: &Packed) -> Vec<String> {
     warnings
 }
 
-/// Part of the values in percent that `percentile` covers on each side.
-const PERCENTILE: f64 = 99.99;
 /// Fewer samples than this are worth a warning.
 const FEW_SAMPLES: usize = 20;

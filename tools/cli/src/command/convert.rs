@@ -29,7 +29,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE.npz|DIR")]
     calibration: Option<PathBuf>,
     /// How ranges follow from the calibration samples: minmax, percentile or mse
-    #[arg(long, default_value = "mse", value_name = "METHOD")]
+    #[arg(long, default_value = "percentile", value_name = "METHOD")]
     calibration_method: String,
     /// Fix a dynamic dimension
     #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]

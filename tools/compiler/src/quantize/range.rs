@@ -15,10 +15,29 @@ pub enum RangeMethod {
 }
 
 impl Default for RangeMethod {
-    /// See `quantize/mod.rs` for the measurements behind this choice.
+    /// [`RangeMethod::PERCENTILE`].
+    ///
+    /// Of five methods it had the best SQNR and agreement on the 10,000 test pictures of `fashion-resnet8`, calibrated
+    /// with 200 others:
+    ///
+    /// | method | SQNR, dB | top-1 agreement | int8 accuracy (float 92.86 %) |
+    /// |---|---|---|---|
+    /// | minmax | 35.58 | 99.52 % | 92.83 % |
+    /// | percentile 99.99 | 35.86 | 99.66 % | 92.88 % |
+    /// | percentile 99.995 | 34.10 | 99.40 % | 92.88 % |
+    /// | percentile 99.999 | 33.40 | 99.50 % | 92.82 % |
+    /// | mse | 35.53 | 99.49 % | 92.84 % |
+    ///
+    /// The least error of each tensor on its own is not the least error of the result. Other models differ by less than
+    /// their test sets can tell: test sets of 1,000 samples move by half a point from one method to the next.
     fn default() -> Self {
-        RangeMethod::Mse
+        RangeMethod::Percentile(Self::PERCENTILE)
     }
+}
+
+impl RangeMethod {
+    /// The percentage that is meant where none is given.
+    pub const PERCENTILE: f64 = 99.99;
 }
 
 /// Real values from `min` to `max`; 0 is always among them.
