@@ -3,13 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io, process};
 
-use crate::{Board, BoardError, memory_x};
+use tinfer::Image;
+use tinfer::error::LoadError;
+use tinfer::image::ALIGNMENT;
+use tinfer::isa::Isa;
+
+use crate::{Board, BoardError, FitError, Requirements, check_fit, memory_x};
 
 /// What `firmware/boards/<board>/build.rs` calls, and all it does.
 ///
 /// From the `board.toml` beside it, writes `memory.x` and `board.rs` (the constants of [`constants`]) to `OUT_DIR`,
 /// tells Cargo how to link, and checks that the kernels are built for the board's instruction set. Ends the build with
 /// a sentence when something is wrong.
+///
+/// With `TINFER_MODEL=image.tnf` in the environment, the build also ends when that model does not fit the board.
 pub fn board() {
     if let Err(err) = run(&Environment::of_cargo()) {
         eprintln!("error: {err}");
@@ -52,14 +59,43 @@ pub enum BuildScriptError {
         /// What `--cfg kernel_isa` says.
         found: String,
     },
+    /// The file in `TINFER_MODEL` is not a sound model image.
+    #[error("TINFER_MODEL is {path}: {source}")]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: LoadError,
+    },
+    /// The model's weights are packed for another instruction set.
+    #[error("{path} is packed for {found}, {board} runs {expected}: convert it with `--target {board}`")]
+    ModelInstructionSet {
+        /// The image.
+        path: PathBuf,
+        /// The board.
+        board: String,
+        /// Instruction set of the image.
+        found: &'static str,
+        /// Instruction set of the board.
+        expected: String,
+    },
+    /// The model does not fit the board.
+    #[error("{path} does not fit: {source}")]
+    Fit {
+        /// The image.
+        path: PathBuf,
+        /// What does not fit.
+        source: FitError,
+    },
 }
 
-/// What Cargo tells a build script.
+/// What Cargo and the user tell a build script.
 struct Environment {
     manifest_dir: PathBuf,
     out_dir: PathBuf,
     package: String,
     kernel_isa: Option<String>,
+    model: Option<PathBuf>,
 }
 
 impl Environment {
@@ -70,6 +106,7 @@ impl Environment {
             out_dir: variable("OUT_DIR").into(),
             package: variable("CARGO_PKG_NAME"),
             kernel_isa: env::var("CARGO_CFG_KERNEL_ISA").ok(),
+            model: env::var_os("TINFER_MODEL").map(PathBuf::from),
         }
     }
 }
@@ -89,6 +126,11 @@ fn run(environment: &Environment) -> Result<(), BuildScriptError> {
             board: board.name,
         });
     }
+    println!("cargo::rerun-if-env-changed=TINFER_MODEL");
+    if let Some(model) = &environment.model {
+        println!("cargo::rerun-if-changed={}", model.display());
+        check_model(&board, model)?;
+    }
     write(&environment.out_dir.join("memory.x"), &memory_x(&board))?;
     write(&environment.out_dir.join("board.rs"), &constants(&board))?;
     println!("cargo::rustc-link-search={}", environment.out_dir.display());
@@ -96,6 +138,30 @@ fn run(environment: &Environment) -> Result<(), BuildScriptError> {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
     Ok(())
+}
+
+/// Whether the image in that file can run on the board.
+fn check_model(board: &Board, path: &Path) -> Result<(), BuildScriptError> {
+    let owned = || path.to_owned();
+    let bytes = fs::read(path).map_err(|source| BuildScriptError::File { path: owned(), source })?;
+    // An image is read in place, so it must lie as in flash.
+    let mut memory = vec![0; bytes.len() + ALIGNMENT];
+    let start = memory.as_ptr().align_offset(ALIGNMENT);
+    memory[start..start + bytes.len()].copy_from_slice(&bytes);
+    let image = Image::check(&memory[start..start + bytes.len()])
+        .map_err(|source| BuildScriptError::Model { path: owned(), source })?;
+    let (isa, manifest) = (image.isa(), image.manifest());
+    if isa != Isa::Portable && isa.name() != board.isa {
+        let (board, expected) = (board.name.clone(), board.isa.clone());
+        return Err(BuildScriptError::ModelInstructionSet { path: owned(), board, found: isa.name(), expected });
+    }
+    let needs = Requirements {
+        image_bytes: bytes.len() as u64,
+        arena_bytes: manifest.arena_bytes.into(),
+        stack_bytes: manifest.stack_bytes.into(),
+        state_bytes: manifest.state_bytes.into(),
+    };
+    check_fit(board, &needs).map_err(|source| BuildScriptError::Fit { path: owned(), source })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), BuildScriptError> {

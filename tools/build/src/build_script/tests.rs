@@ -2,8 +2,23 @@
 
 use super::*;
 
+// What the model computes is the emulator tests' business.
+#[allow(dead_code)]
+#[path = "../../../../firmware/app/tests/tiny/mod.rs"]
+mod tiny;
+
 /// Runs the build script over the board.toml of mps2-an386 with `change` applied to it.
 fn check(package: &str, kernel_isa: Option<&str>, change: (&str, &str)) -> Result<(String, String), String> {
+    check_with_model(package, kernel_isa, change, None)
+}
+
+/// As [`check`], with these bytes as the file in `TINFER_MODEL`.
+fn check_with_model(
+    package: &str,
+    kernel_isa: Option<&str>,
+    change: (&str, &str),
+    model: Option<&[u8]>,
+) -> Result<(String, String), String> {
     let folder = tempfile::tempdir().unwrap();
     let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/boards");
     let text = fs::read_to_string(boards.join("mps2-an386/board.toml")).unwrap();
@@ -15,7 +30,11 @@ fn check(package: &str, kernel_isa: Option<&str>, change: (&str, &str)) -> Resul
         out_dir: folder.path().to_owned(),
         package: package.to_owned(),
         kernel_isa: kernel_isa.map(str::to_owned),
+        model: model.map(|_| folder.path().join("model.tnf")),
     };
+    if let (Some(path), Some(bytes)) = (&environment.model, model) {
+        fs::write(path, bytes).unwrap();
+    }
     run(&environment).map_err(|err| err.to_string())?;
     let read = |name| fs::read_to_string(folder.path().join(name)).unwrap();
     Ok((read("memory.x"), read("board.rs")))
@@ -56,6 +75,30 @@ fn a_wrong_build_ends_with_a_sentence() {
     ];
     for (outcome, expected) in cases {
         let error = outcome.unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_model_that_does_not_fit_ends_the_build() {
+    let check = |bytes: &[u8]| check_with_model("mps2-an386", Some("armv7em"), UNCHANGED, Some(bytes));
+    for isa in [Isa::Portable, Isa::Armv7em] {
+        check(&tiny::image(100, 524_288, isa)).unwrap();
+    }
+    let cases = [
+        (
+            tiny::image(100, 524_304, Isa::Armv7em),
+            "model.tnf does not fit: arena too small on mps2-an386: the model needs 524304 bytes, the firmware reserves \
+             524288 (budgets.arena_bytes in board.toml)",
+        ),
+        (
+            tiny::image(100, 112, Isa::Mve),
+            "model.tnf is packed for mve, mps2-an386 runs armv7em: convert it with `--target mps2-an386`",
+        ),
+        (b"text".to_vec(), "model.tnf: not a model image: starts with 0x74786574"),
+    ];
+    for (bytes, expected) in cases {
+        let error = check(&bytes).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
 }

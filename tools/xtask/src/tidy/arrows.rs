@@ -12,7 +12,7 @@ struct Crate {
     may_name: &'static [&'static str],
 }
 
-/// `cli -> {compiler, flasher, build}`, `compiler -> {runtime, build}`, `flasher -> {runtime, protocol, build}`,
+/// `cli -> {compiler, flasher, build}`, `compiler -> {runtime, build}`, `flasher -> {runtime, protocol, build}`, `build -> runtime`,
 /// `boards -> chips -> app -> {runtime, protocol}`. The longest folder that fits a file counts.
 const CRATES: [Crate; 11] = [
     Crate { folder: "runtime", name: "tinfer", may_name: &[] },
@@ -21,7 +21,7 @@ const CRATES: [Crate; 11] = [
     Crate { folder: "firmware/chips/cortex-m", name: "tinfer_cortex_m", may_name: BELOW_CHIPS },
     Crate { folder: "firmware/chips", name: "tinfer_mps2", may_name: CHIPS },
     Crate { folder: "firmware", name: "", may_name: BOARDS },
-    Crate { folder: "tools/build", name: "tinfer_build", may_name: &[] },
+    Crate { folder: "tools/build", name: "tinfer_build", may_name: &["tinfer"] },
     Crate { folder: "tools/compiler", name: "tinfer_compiler", may_name: &["tinfer", "tinfer_build"] },
     Crate { folder: "tools/flasher", name: "tinfer_flash", may_name: &["tinfer", "tinfer_protocol", "tinfer_build"] },
     Crate {
