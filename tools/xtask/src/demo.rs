@@ -38,6 +38,12 @@ pub fn run(project: &Project) -> Result<()> {
         command.arg("verify").arg(&onnx).arg(&image).arg("--inputs").arg(&calibration).args(["--on", "host"]);
     })?;
     verified.print();
+    if verified.accuracy.is_none() {
+        println!(
+            "these samples have no labels; on its test set the float model is right in {:.2} %",
+            about.accuracy.float * 100.0
+        );
+    }
 
     let sample = about.samples.first().context("model.toml lists no samples")?;
     let picture = model.join(&sample.file);
@@ -97,8 +103,14 @@ fn judge(seen: &Seen, label: &str) -> Result<()> {
 /// What `model.toml` promises.
 #[derive(Deserialize)]
 struct About {
+    accuracy: Promise,
     calibration: Calibration,
     samples: Vec<Sample>,
+}
+
+#[derive(Deserialize)]
+struct Promise {
+    float: f64,
 }
 
 #[derive(Deserialize)]
@@ -134,7 +146,6 @@ struct Converted {
 #[derive(Deserialize)]
 struct Layer {
     name: String,
-    operator: String,
     kernel: String,
     macs: u64,
     bytes: u64,
@@ -142,9 +153,10 @@ struct Layer {
 
 impl Converted {
     fn print(&self) {
-        println!("{:<28}{:<18}{:<28}{:>10}{:>10}", "layer", "operator", "kernel", "MACs", "bytes");
-        for Layer { name, operator, kernel, macs, bytes } in &self.layers {
-            println!("{name:<28}{operator:<18}{kernel:<28}{macs:>10}{bytes:>10}");
+        let width = 2 + self.layers.iter().map(|layer| layer.name.len()).max().unwrap_or_default();
+        println!("{:<width$}{:<20}{:>10}{:>10}", "layer", "kernel", "MACs", "bytes");
+        for Layer { name, kernel, macs, bytes } in &self.layers {
+            println!("{name:<width$}{kernel:<20}{macs:>10}{bytes:>10}");
         }
         let totals = [
             ("image in flash", self.image_bytes),
@@ -153,7 +165,8 @@ impl Converted {
             ("  of it scratch", self.scratch_bytes),
             ("stack, at most", self.stack_bytes),
         ];
-        for (what, n_bytes) in totals {
+        // The converter answers 0 where it knows no bound.
+        for (what, n_bytes) in totals.into_iter().filter(|&(_, n_bytes)| n_bytes > 0) {
             println!("{what:<18}{n_bytes:>10} bytes");
         }
         println!("{:<18}{:>10} MACs", "per inference", self.macs);
