@@ -12,8 +12,9 @@ struct Crate {
     may_name: &'static [&'static str],
 }
 
-/// `cli -> {compiler, flasher, build}`, `compiler -> {runtime, build}`, `flasher -> {runtime, protocol, build}`, `build -> runtime`,
-/// `boards -> chips -> app -> {runtime, protocol}`. The longest folder that fits a file counts.
+/// `cli -> {compiler, flasher, build}`, `compiler -> {runtime, build}`, `flasher -> {runtime, protocol, build}`,
+/// `build -> runtime`, `boards -> chips -> app -> {runtime, protocol}`. The longest folder that fits a file counts; the folder
+/// `tests` may name everything.
 const CRATES: [Crate; 11] = [
     Crate { folder: "runtime", name: "tinfer", may_name: &[] },
     Crate { folder: "firmware/protocol", name: "tinfer_protocol", may_name: &[] },
