@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use cortex_m::peripheral::syst::SystClkSource;
-use cortex_m::peripheral::{DCB, DWT, SYST};
+use cortex_m::peripheral::{DCB, DWT, SCB, SYST};
 use cortex_m_rt::exception;
 use tinfer_app::Clock;
 use tinfer_protocol::Counter;
@@ -34,10 +34,14 @@ impl InstructionClock {
         loop {
             let before = ROUNDS.load(Ordering::Relaxed);
             let left = SYST::get_current();
+            let is_uncounted = SCB::is_pendst_pending();
             let after = ROUNDS.load(Ordering::Relaxed);
-            // When the counter starts over between the two, its value belongs to neither.
-            if before == after {
-                return (u64::from(before) << 24) + u64::from(RELOAD - left.min(RELOAD));
+            // When the counter starts over between the two, its value belongs to neither. A round that is over but not
+            // counted yet is counted before the next try, because interrupts are on wherever the clock is read.
+            if before == after && !is_uncounted {
+                // The interrupt comes with the 0 that ends a round: 0 is the first tick of the next one.
+                let elapsed = RELOAD.wrapping_add(1).wrapping_sub(left) & RELOAD;
+                return (u64::from(before) << 24) + u64::from(elapsed);
             }
         }
     }
