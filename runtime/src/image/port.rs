@@ -203,10 +203,20 @@ impl<'i> Iterator for Ports<'i> {
 }
 
 /// Every port is well formed and names an arena tensor with as many elements as its shape has.
+///
+/// Names follow the records without gaps: ports that share one long name would make reading take longer than the
+/// section is.
 pub(super) fn check(image: &Image<'_>) -> Result<(), LoadError> {
     let mut ports = Ports::new(image.ports, image.n_ports);
+    let mut name_at = (image.n_ports as usize).saturating_mul(SIZE);
     for index in 0..image.n_ports {
         let rule = |rule| LoadError::Record { section: "io", index, rule };
+        let record = (index as usize).saturating_mul(SIZE);
+        let field = |at: usize| u32_at(image.ports, record.saturating_add(at)).map(|v| v as usize);
+        if field(8) != Some(name_at) {
+            return Err(rule("has a name that does not follow the one before"));
+        }
+        name_at = name_at.saturating_add(field(12).unwrap_or(0));
         let port = ports.next().ok_or(rule("is malformed"))?;
         let tensor = image.tensor(port.tensor).ok_or(rule("names a tensor that does not exist"))?;
         let n_elements = port.dims().iter().try_fold(1u32, |n, &d| n.checked_mul(d));
@@ -217,7 +227,11 @@ pub(super) fn check(image: &Image<'_>) -> Result<(), LoadError> {
             return Err(rule("is a constant"));
         }
     }
-    Ok(())
+    if name_at == image.ports.len() {
+        Ok(())
+    } else {
+        Err(LoadError::Record { section: "io", index: image.n_ports, rule: "is followed by other bytes" })
+    }
 }
 
 #[cfg(test)]

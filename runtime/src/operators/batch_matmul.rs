@@ -13,7 +13,7 @@ use crate::image::bytes::{RecordWriter, i32_at, u8_at};
 use crate::kernels::geometry::{MatMul, MatrixLayout};
 use crate::kernels::parameters::{OutputF32, OutputI8};
 use crate::kernels::portable::{BatchMatMulI8, batch_matmul_f32, batch_matmul_i8};
-use crate::operators::StepContext;
+use crate::operators::{StepContext, arena_range};
 use crate::tensor::ElementType;
 
 /// int8.
@@ -82,6 +82,14 @@ fn geometry(parameters: &[u8], a: &TensorView, b: &TensorView, output: &TensorVi
 fn checked(operands: &StepOperands<'_>, element_type: ElementType) -> Result<MatMul, &'static str> {
     let (a, b) = (operands.input(0, element_type)?, operands.input(1, element_type)?);
     let output = operands.output(0, element_type)?;
+    // They are borrowed side by side when the step runs: one and the same, or apart.
+    if let (Some(a), Some(b)) = (arena_range(&a), arena_range(&b))
+        && a != b
+        && a.start < b.end
+        && b.start < a.end
+    {
+        return Err("its operands overlap");
+    }
     geometry(operands.parameters(), &a, &b, &output).and_then(MatMul::check).ok_or("its matrices do not fit together")
 }
 

@@ -2,6 +2,7 @@
 
 mod case;
 mod golden;
+mod padding;
 mod refusals;
 
 #[test]

@@ -51,7 +51,8 @@ pub fn conv_2d_i8(conv: &Conv2d, channels: &ChannelsI8, input: &[i8], weights: &
                     filter_pitch: kernel_width.wrapping_mul(group.inputs),
                     filter_start: x.first.wrapping_mul(group.inputs),
                     corner,
-                    per_row: if joined { 1 } else { x.count },
+                    // A window that lies beside the image as a whole has no tap to start from.
+                    per_row: if joined { x.count.min(1) } else { x.count },
                     input_step: horizontal.dilation().wrapping_mul(depth),
                     filter_step: group.inputs,
                     len: if joined { x.count.wrapping_mul(group.inputs) } else { group.inputs },

@@ -158,6 +158,12 @@ fn products_refuse_what_their_kernels_cannot_bear() {
             ("its multiplier or a zero point is out of range", |c| c.inputs[1].quantization.zero_point = 200),
             ("its output limits or zero point are out of range", |c| put(c, 2, &[1, 0])),
             ("an output overlaps an input", |c| c.in_place = Some(0)),
+            // The second operand follows the first one, which now reaches into it.
+            ("its operands overlap", |c| {
+                c.inputs[0].shape = vec![3, 3, 4];
+                c.inputs[1].shape = vec![1, 4, 5];
+                c.output.shape = vec![3, 3, 5];
+            }),
         ],
     );
 }
