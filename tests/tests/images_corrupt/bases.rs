@@ -1,0 +1,278 @@
+//! Small images that together use every operator, and one real model.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use tinfer::image::{Envelope, Image};
+use tinfer::preprocess::{Channels, ImagePreprocess, Resize};
+use tinfer::tensor::ElementType;
+use tinfer_compiler::aligned::AlignedBytes;
+use tinfer_compiler::graph::{
+    Binary, Clamp, Constant, Graph, Node, Operator, Port, Quantization, Tensor, TensorId, Unary, Window,
+};
+use tinfer_compiler::import::{ImportOptions, import};
+use tinfer_compiler::lower::lower;
+use tinfer_compiler::pack::{PackOptions, pack};
+use tinfer_compiler::passes::simplify;
+use tinfer_compiler::plan::plan;
+use tinfer_tests::root;
+
+/// An image that works, and where its parts are.
+pub struct Base {
+    pub name: String,
+    pub bytes: AlignedBytes,
+    pub body: Vec<u8>,
+    pub manifest: Vec<u8>,
+    pub version: [u16; 3],
+    pub arena_bytes: usize,
+    /// Work units of one inference.
+    pub work: u64,
+    /// Ranges of the body: header with section table, PLAN, TENSORS, WEIGHTS, IO, DOC.
+    pub parts: [Range<usize>; 6],
+    /// Ranges of the body, one per step of the plan.
+    pub steps: Vec<Range<usize>>,
+    /// Operators that the plan uses.
+    pub codes: Vec<u16>,
+}
+
+pub const PLAN: usize = 1;
+pub const TENSORS: usize = 2;
+pub const IO: usize = 4;
+
+impl Base {
+    fn new(name: &str, graph: &Graph) -> Self {
+        // A little scratch for some steps, so that there is some to damage.
+        let scratch = |_: &Graph, node: &Node| if matches!(node.operator, Operator::Conv2d { .. }) { 32 } else { 0 };
+        let picture = ImagePreprocess {
+            width: 6,
+            height: 6,
+            channels: Channels::Rgb,
+            resize: Resize::Bilinear,
+            scale: 0.01,
+            mean: [1.0, 0.5, 0.25],
+            std: [1.0, 2.0, 3.0],
+        };
+        let options = PackOptions {
+            version: [1, 2, 3],
+            labels: vec!["cat".into(), "dog".into()],
+            licence: Some("MIT".into()),
+            preprocess: BTreeMap::from([("picture".to_string(), picture)]),
+            ..PackOptions::default()
+        };
+        let bytes = pack(graph, &plan(graph, &scratch), &options).unwrap().bytes;
+        let image = Image::check(&bytes).unwrap();
+        let envelope = Envelope::open(&bytes).unwrap();
+        let body = envelope.body().to_vec();
+        let word = |at: usize| u32::from_le_bytes(body[at..at + 4].try_into().unwrap()) as usize;
+        let section = |i: usize| word(64 + 16 * i + 4)..word(64 + 16 * i + 4) + word(64 + 16 * i + 8);
+        let parts = [0..64 + 16 * 5, section(0), section(1), section(2), section(3), section(4)];
+        let mut steps = Vec::new();
+        let mut at = parts[PLAN].start;
+        while at < parts[PLAN].end {
+            let length = usize::from(u16::from_le_bytes([body[at + 4], body[at + 5]]));
+            steps.push(at..at + length);
+            at += length;
+        }
+        Base {
+            name: name.to_string(),
+            manifest: envelope.manifest().to_vec(),
+            version: image.manifest().version,
+            arena_bytes: image.arena_bytes(),
+            work: image.header().work,
+            codes: image.steps().map(|s| s.code).collect(),
+            parts,
+            steps,
+            body,
+            bytes,
+        }
+    }
+}
+
+/// All bases; the last one is much larger than the others.
+pub fn bases() -> Vec<Base> {
+    let mut bases = Vec::new();
+    for precision in [ElementType::I8, ElementType::F32] {
+        for (name, graph) in
+            [("products", products as fn(_) -> _), ("windows", windows), ("elements", elements), ("moves", moves)]
+        {
+            bases.push(Base::new(&format!("{name} {}", precision.name()), &graph(precision)));
+        }
+    }
+    let imported = import(&root().join("models/digits-cnn/digits-cnn.onnx"), &ImportOptions::default()).unwrap();
+    bases.push(Base::new("digits-cnn", &simplify(lower(&imported).unwrap()).graph));
+    bases
+}
+
+/// Convolutions, fully connected layers, matrix products.
+fn products(precision: ElementType) -> Graph {
+    let mut b = Builder::new("products", precision);
+    let x = b.input("x", &[1, 6, 5, 4]);
+    let window = Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [1, 1] };
+    let clamp = Clamp { min: Some(0.0), max: Some(6.0) };
+    let operator = Operator::Conv2d { window, groups: 2, clamp };
+    let y = b.layer(operator, x, &[6, 3, 3, 2], 6, &[1, 6, 5, 6]);
+    let window = Window { kernel: [2, 3], stride: [1, 1], dilation: [2, 1], padding: [2, 1] };
+    let operator = Operator::Conv2d { window, groups: 1, clamp: Clamp::default() };
+    let y = b.layer(operator, y, &[5, 2, 3, 6], 5, &[1, 6, 5, 5]);
+    let window = Window { kernel: [3, 3], stride: [2, 2], dilation: [1, 1], padding: [1, 1] };
+    let operator = Operator::DepthwiseConv2d { window: window.clone(), multiplier: 1, clamp };
+    let y = b.layer(operator, y, &[3, 3, 5], 5, &[1, 3, 3, 5]);
+    let window = Window { stride: [1, 1], ..window };
+    let operator = Operator::DepthwiseConv2d { window, multiplier: 2, clamp: Clamp::default() };
+    let y = b.layer(operator, y, &[3, 3, 10], 10, &[1, 3, 3, 10]);
+    let y = b.node(Operator::Reshape, &[y], &[9, 10]);
+    let a = b.layer(Operator::FullyConnected { clamp: Clamp::default() }, y, &[4, 10], 4, &[9, 4]);
+    let a = b.node(Operator::Reshape, &[a], &[3, 3, 4]);
+    let c = b.layer(Operator::FullyConnected { clamp }, a, &[4, 4], 4, &[3, 3, 4]);
+    let y = b.node(Operator::BatchMatmul { transpose_b: true }, &[a, c], &[3, 3, 3]);
+    let y = b.node(Operator::BatchMatmul { transpose_b: false }, &[y, a], &[3, 3, 4]);
+    let (p, q) = (b.input("p", &[7, 5]), b.input("q", &[5, 9]));
+    let z = b.node(Operator::BatchMatmul { transpose_b: false }, &[p, q], &[7, 9]);
+    b.finish(&[y, z])
+}
+
+/// Pools, the first of them over a picture.
+fn windows(precision: ElementType) -> Graph {
+    let mut b = Builder::new("windows", precision);
+    let x = b.input("picture", &[1, 6, 6, 3]);
+    let window = Window { kernel: [3, 2], stride: [1, 2], dilation: [1, 1], padding: [1, 0] };
+    let y = b.node(Operator::MaxPool2d { window, clamp: Clamp::default() }, &[x], &[1, 6, 3, 3]);
+    let window = Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [1, 1] };
+    let operator = Operator::AveragePool2d { window, count_include_pad: true, clamp: Clamp::default() };
+    let y = b.node(operator, &[y], &[1, 6, 3, 3]);
+    let window = Window { kernel: [6, 3], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
+    let operator = Operator::AveragePool2d { window, count_include_pad: false, clamp: Clamp::default() };
+    let mean = b.node(operator, &[y], &[1, 1, 1, 3]);
+    b.finish(&[y, mean])
+}
+
+/// Functions of single elements, with broadcasting and constants, and Softmax.
+fn elements(precision: ElementType) -> Graph {
+    let mut b = Builder::new("elements", precision);
+    let shape = [1, 4, 5, 3];
+    let (x, row) = (b.input("x", &shape), b.input("row", &[1, 1, 1, 3]));
+    let binary = |function| Operator::Binary { function, clamp: Clamp::default() };
+    let y = b.node(binary(Binary::Add), &[x, row], &shape);
+    let y = b.node(binary(Binary::Sub), &[y, x], &shape);
+    let factor = b.constant(&[5, 1]);
+    let y = b.node(binary(Binary::Mul), &[y, factor], &shape);
+    let y = b.node(Operator::Unary(Unary::Clamp(Clamp { min: Some(-1.0), max: Some(1.0) })), &[y], &shape);
+    let y = b.node(Operator::Unary(Unary::Sigmoid), &[y], &shape);
+    let y = b.node(Operator::Unary(Unary::Tanh), &[y], &shape);
+    let y = b.node(Operator::Reshape, &[y], &[4, 15]);
+    let y = b.node(Operator::Softmax, &[y], &[4, 15]);
+    b.finish(&[y])
+}
+
+/// Transposition, padding, concatenation.
+fn moves(precision: ElementType) -> Graph {
+    let mut b = Builder::new("moves", precision);
+    let x = b.input("x", &[1, 4, 5, 3]);
+    let y = b.node(Operator::Transpose { permutation: vec![0, 3, 1, 2] }, &[x], &[1, 3, 4, 5]);
+    let pads = vec![[0, 0], [1, 0], [2, 1], [0, 3]];
+    let y = b.node(Operator::Pad { pads, value: -0.5 }, &[y], &[1, 4, 7, 8]);
+    let z = b.node(Operator::Transpose { permutation: vec![0, 1, 3, 2] }, &[y], &[1, 4, 8, 7]);
+    let z = b.node(Operator::Reshape, &[z], &[1, 4, 7, 8]);
+    let y = b.node(Operator::Concat { axis: 2 }, &[y, z, y], &[1, 4, 21, 8]);
+    b.finish(&[y])
+}
+
+/// Builds graphs that are quantized, or not, as the quantizer would leave them.
+struct Builder {
+    graph: Graph,
+    precision: ElementType,
+    seed: u32,
+}
+
+impl Builder {
+    fn new(name: &str, precision: ElementType) -> Self {
+        Builder { graph: Graph { name: name.into(), ..Graph::default() }, precision, seed: 1 }
+    }
+
+    fn input(&mut self, name: &str, shape: &[usize]) -> TensorId {
+        let id = self.tensor(shape, Quantization::per_tensor(0.05, 3));
+        self.graph.inputs.push(self.port(name, id));
+        id
+    }
+
+    fn tensor(&mut self, shape: &[usize], quantization: Quantization) -> TensorId {
+        self.graph.add_tensor(Tensor {
+            name: format!("t{}", self.graph.tensors.len()),
+            shape: shape.to_vec(),
+            element_type: self.precision,
+            constant: None,
+            quantization: (self.precision == ElementType::I8).then_some(quantization),
+            origin: None,
+        })
+    }
+
+    fn node(&mut self, operator: Operator, inputs: &[TensorId], shape: &[usize]) -> TensorId {
+        let quantization = match operator {
+            Operator::Softmax => Quantization::per_tensor(1.0 / 256.0, -128),
+            _ => Quantization::per_tensor(0.05, 3),
+        };
+        let output = self.tensor(shape, quantization);
+        let name = format!("n{}", self.graph.nodes.len());
+        self.graph.nodes.push(Node {
+            name,
+            onnx: "Op".into(),
+            operator,
+            inputs: inputs.to_vec(),
+            outputs: vec![output],
+        });
+        output
+    }
+
+    /// A node with weights and a bias of `n_outputs` channels.
+    fn layer(
+        &mut self,
+        operator: Operator,
+        x: TensorId,
+        weights: &[usize],
+        n_outputs: usize,
+        shape: &[usize],
+    ) -> TensorId {
+        let weights = self.constant(weights);
+        let bias = match self.precision {
+            ElementType::I8 => Constant::I32((0..n_outputs).map(|i| 50 * i as i32 - 100).collect()),
+            _ => Constant::F32((0..n_outputs).map(|i| 0.25 * i as f32 - 0.5).collect()),
+        };
+        let bias = self.graph.add_constant("bias", vec![n_outputs], bias);
+        self.node(operator, &[x, weights, bias], shape)
+    }
+
+    fn constant(&mut self, shape: &[usize]) -> TensorId {
+        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| self.random()).collect();
+        if self.precision == ElementType::F32 {
+            return self.graph.add_constant("c", shape.to_vec(), Constant::F32(values));
+        }
+        let steps = values.iter().map(|v| (v * 127.0) as i8).collect();
+        let id = self.graph.add_constant("c", shape.to_vec(), Constant::I8(steps));
+        self.graph.tensor_mut(id).quantization = Some(Quantization::per_tensor(0.01, 0));
+        id
+    }
+
+    /// Uniform in [-1, 1).
+    fn random(&mut self) -> f32 {
+        self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.seed >> 8) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn port(&self, name: &str, tensor: TensorId) -> Port {
+        let shape = self.graph.tensor(tensor).shape.clone();
+        Port {
+            name: name.into(),
+            batched: true,
+            element_type: ElementType::F32,
+            tensor,
+            permutation: (0..shape.len()).collect(),
+            shape,
+        }
+    }
+
+    fn finish(mut self, outputs: &[TensorId]) -> Graph {
+        for (i, &id) in outputs.iter().enumerate() {
+            self.graph.outputs.push(self.port(&format!("y{i}"), id));
+        }
+        self.graph
+    }
+}
