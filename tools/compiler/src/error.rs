@@ -141,7 +141,7 @@ impl CompileError {
             CompileError::Sample(e) => e.hint(),
             CompileError::ModelToml(e) => e.hint(),
             CompileError::Unsupported { first, .. } => first.suggestion.clone(),
-            CompileError::Quantize(_) => "`--precision float32` keeps the model as it is".into(),
+            CompileError::Quantize(e) => e.hint(),
             CompileError::Pack(PackError::Refused { .. }) => {
                 "this is a defect of tinfer: please report it with the model".into()
             }

@@ -36,13 +36,13 @@ pub struct QuantizeOptions {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum QuantizeError {
     /// Nothing says how large a tensor's values are.
-    #[error("tensor {tensor} has no observed range: give calibration samples (--calibration FILE.npz)")]
+    #[error("tensor {tensor} has no observed range")]
     NoRange {
         /// The tensor.
         tensor: String,
     },
     /// A tensor had NaN or infinite values.
-    #[error("tensor {tensor} had {n} values that are NaN or infinite: remove the calibration samples that cause them")]
+    #[error("tensor {tensor} had {n} values that are NaN or infinite")]
     NotFinite {
         /// The tensor, or the constant.
         tensor: String,
@@ -50,7 +50,7 @@ pub enum QuantizeError {
         n: u64,
     },
     /// A tensor's elements are no real numbers.
-    #[error("tensor {tensor} is {found}, int8 models hold float32 tensors only: convert with --precision float32")]
+    #[error("tensor {tensor} is {found}, int8 models are made of float32 tensors only")]
     ElementType {
         /// The tensor.
         tensor: String,
@@ -58,9 +58,7 @@ pub enum QuantizeError {
         found: &'static str,
     },
     /// Weights that are computed while the model runs.
-    #[error(
-        "the {what} of node {node} are no constants: int8 needs constant weights, convert with --precision float32"
-    )]
+    #[error("the {what} of node {node} are no constants")]
     NotConstant {
         /// The node.
         node: String,
@@ -68,13 +66,27 @@ pub enum QuantizeError {
         what: &'static str,
     },
     /// Padding with a value that the padded tensor cannot hold.
-    #[error("node {node} pads with {value}, which int8 cannot hold: convert with --precision float32")]
+    #[error("node {node} pads with {value}, which int8 cannot hold")]
     PadValue {
         /// The node.
         node: String,
         /// In real units.
         value: f32,
     },
+}
+
+impl QuantizeError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        let cure = match self {
+            QuantizeError::NoRange { .. } => "give calibration samples that reach it (--calibration FILE.npz)",
+            QuantizeError::NotFinite { .. } => "remove the calibration samples that cause them, or mend the weights",
+            QuantizeError::ElementType { .. } | QuantizeError::NotConstant { .. } | QuantizeError::PadValue { .. } => {
+                "`--precision float32` keeps the model as it is"
+            }
+        };
+        cure.into()
+    }
 }
 
 /// Quantizes a simplified graph to int8.

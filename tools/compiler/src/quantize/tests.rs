@@ -381,38 +381,40 @@ fn islands_of_int8_keep_their_steps() {
 
 #[test]
 fn refusals_name_the_tensor_and_the_cure() {
-    let check = |change: &dyn Fn(&mut Graph, &mut Ranges), expected: &str| {
+    let check = |change: &dyn Fn(&mut Graph, &mut Ranges), expected: &str, cure: &str| {
         let mut graph = classifier(3);
         let mut ranges = observed(&graph, &samples(&[1, 8, 8, 3], 2));
         change(&mut graph, &mut ranges);
         let error = quantize(graph, &ranges, &QuantizeOptions::default()).unwrap_err();
         assert_eq!(error.to_string(), expected);
+        assert!(error.hint().contains(cure), "{}", error.hint());
     };
-    check(
-        &|_, ranges| *ranges = Ranges::default(),
-        "tensor x has no observed range: give calibration samples (--calibration FILE.npz)",
-    );
+    check(&|_, ranges| *ranges = Ranges::default(), "tensor x has no observed range", "--calibration");
     check(
         &|_, ranges| ranges.observe("fc", &Array::f32(vec![2], vec![f32::NAN, f32::INFINITY])),
-        "tensor fc had 2 values that are NaN or infinite: remove the calibration samples that cause them",
+        "tensor fc had 2 values that are NaN or infinite",
+        "remove the calibration samples",
     );
     check(
         &|graph, _| graph.tensors.iter_mut().find(|t| t.name == "flat").unwrap().element_type = ElementType::I64,
-        "tensor flat is int64, int8 models hold float32 tensors only: convert with --precision float32",
+        "tensor flat is int64, int8 models are made of float32 tensors only",
+        "--precision float32",
     );
     check(
         &|graph, _| {
             let (fc, input) = (graph.nodes.len() - 2, graph.nodes[0].inputs[0]);
             graph.nodes[fc].inputs[1] = input;
         },
-        "the weights of node fc are no constants: int8 needs constant weights, convert with --precision float32",
+        "the weights of node fc are no constants",
+        "--precision float32",
     );
     check(
         &|graph, _| {
             let pads = vec![[0, 0]; 2];
             graph.nodes[3].operator = Operator::Pad { pads, value: f32::NEG_INFINITY };
         },
-        "node flat pads with -inf, which int8 cannot hold: convert with --precision float32",
+        "node flat pads with -inf, which int8 cannot hold",
+        "--precision float32",
     );
 }
 
