@@ -52,7 +52,7 @@ fn chosen(names: &[String]) -> Result<Vec<(&'static str, Step)>> {
 
 type Step = fn(&Project) -> Result<()>;
 
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
     ("setup", |project| setup::run(project, &setup::Options::default())),
     ("tidy", tidy::run),
     ("rustfmt", rustfmt),
@@ -63,6 +63,7 @@ const STEPS: [(&str, Step); 11] = [
     ("panics in the firmware", panics),
     ("tables in README.md", |project| docs::run(project, &docs::Options { check: true })),
     ("demo", crate::demo::run),
+    ("accuracy of the models", crate::zoo::run),
     ("tinfer on aarch64", aarch64),
 ];
 

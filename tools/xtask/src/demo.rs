@@ -1,16 +1,12 @@
 //! `cargo xtask demo`: a trained model to a class read off an emulated Cortex-M4, in under a minute.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use crate::process;
 use crate::project::Project;
 use crate::setup::{self, Purpose};
-use crate::toolchain;
+use crate::tinfer::Tinfer;
+use crate::zoo::About;
 
 /// Converts, verifies, flashes, runs; prints what each step costs.
 ///
@@ -19,7 +15,7 @@ use crate::toolchain;
 pub fn run(project: &Project) -> Result<()> {
     let n_missing = setup::prepare(project, &setup::Options::silent_when_found(), &[Purpose::Firmware])?;
     let on = if n_missing == 0 { format!("emulator:{BOARD}") } else { "host".to_owned() };
-    let tinfer = Tinfer::build(project)?;
+    let tinfer = Tinfer::build(project, "demo")?;
     let model = project.root().join("models").join(MODEL);
     let about = About::read(&model)?;
     let image = tinfer.folder.join(format!("{MODEL}.tnf"));
@@ -57,39 +53,6 @@ pub fn run(project: &Project) -> Result<()> {
     judge(&seen, &sample.label)
 }
 
-/// The command line tool, built, and a folder for what it writes.
-struct Tinfer {
-    program: PathBuf,
-    folder: PathBuf,
-}
-
-impl Tinfer {
-    fn build(project: &Project) -> Result<Self> {
-        process::run(toolchain::cargo("build", project.root()).args(["--release", "--package", "tinfer-cli"]))?;
-        let folder = project.target_folder().join("demo");
-        std::fs::create_dir_all(&folder)?;
-        Ok(Self { program: project.target_folder().join("release/tinfer"), folder })
-    }
-
-    /// Runs one command with `--json`; its log goes to our stderr.
-    fn ask<T: DeserializeOwned>(&self, fill: impl FnOnce(&mut Command)) -> Result<T> {
-        let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder);
-        fill(&mut command);
-        command.arg("--json");
-        let shown: Vec<String> = command.get_args().map(|word| short(Path::new(word))).collect();
-        println!("$ tinfer {}", shown.join(" "));
-        let answer = process::read(&mut command)?;
-        serde_json::from_str(&answer).with_context(|| format!("not the JSON expected: {answer}"))
-    }
-}
-
-/// File names say enough.
-fn short(word: &Path) -> String {
-    let name = if word.is_absolute() { word.file_name() } else { None };
-    name.unwrap_or(word.as_os_str()).to_string_lossy().into_owned()
-}
-
 fn judge(seen: &Seen, label: &str) -> Result<()> {
     let best = seen.top.first().context("the answer names no class")?;
     println!("class {} with score {:.3}", best.label, best.score);
@@ -98,38 +61,6 @@ fn judge(seen: &Seen, label: &str) -> Result<()> {
     }
     println!("as expected");
     Ok(())
-}
-
-/// What `model.toml` promises.
-#[derive(Deserialize)]
-struct About {
-    accuracy: Promise,
-    calibration: Calibration,
-    samples: Vec<Sample>,
-}
-
-#[derive(Deserialize)]
-struct Promise {
-    float: f64,
-}
-
-#[derive(Deserialize)]
-struct Calibration {
-    file: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct Sample {
-    file: String,
-    label: String,
-}
-
-impl About {
-    fn read(model: &Path) -> Result<Self> {
-        let file = model.join("model.toml");
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        toml::from_str(&text).with_context(|| format!("in {}", file.display()))
-    }
 }
 
 #[derive(Deserialize)]
@@ -173,11 +104,12 @@ impl Converted {
     }
 }
 
+/// What `tinfer verify` answers.
 #[derive(Deserialize)]
-struct Verified {
+pub struct Verified {
     samples: u64,
     outputs: Vec<Output>,
-    accuracy: Option<Accuracy>,
+    pub accuracy: Option<Accuracy>,
 }
 
 #[derive(Deserialize)]
@@ -188,14 +120,18 @@ struct Output {
     top1_agreement: Option<f64>,
 }
 
+/// Shares of right answers.
 #[derive(Deserialize)]
-struct Accuracy {
-    reference: f64,
-    image: f64,
+pub struct Accuracy {
+    /// Of the float model.
+    pub reference: f64,
+    /// Of the image.
+    pub image: f64,
 }
 
 impl Verified {
-    fn print(&self) {
+    /// One line per output.
+    pub fn print(&self) {
         println!("{} samples", self.samples);
         for Output { name, sqnr_db, max_abs_error, top1_agreement } in &self.outputs {
             let agreement = top1_agreement.map(|share| format!(", same class in {:.1} %", share * 100.0));

@@ -11,7 +11,9 @@ mod project;
 mod setup;
 mod symbols;
 mod tidy;
+mod tinfer;
 mod toolchain;
+mod zoo;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,7 @@ use crate::process;
 use crate::project::Project;
 use crate::toolchain::{self, CrossToolchain, DEBIAN_PACKAGES};
 use apt::Apt;
+pub use tools::python;
 
 /// What setup may do.
 #[derive(Args, Default)]

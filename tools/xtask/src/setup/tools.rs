@@ -1,6 +1,6 @@
 //! Tools that come from a language's own registry, kept in our cache and nowhere else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -31,12 +31,18 @@ pub fn defmt_print(project: &Project) -> Result<Tool<'_>> {
     })
 }
 
-/// MCUboot's own tool, a second opinion on our image envelope.
+/// The Python with the packages that tests need.
+pub fn python(project: &Project) -> Result<PathBuf> {
+    Ok(project.tools_folder()?.join("imgtool/bin/python3"))
+}
+
+/// MCUboot's own tool, a second opinion on our image envelope, and numpy, which reads test sets.
 pub fn imgtool(project: &Project) -> Result<Tool<'_>> {
     let folder = project.tools_folder()?.join("imgtool");
     let program = folder.join("bin/imgtool");
+    let python = python(project)?;
     let place = folder.display();
-    let line = format!("python3 -m venv {place} && {place}/bin/pip install imgtool=={IMGTOOL_VERSION}");
+    let line = format!("python3 -m venv {place} && {place}/bin/pip install {}", PYTHON_PACKAGES.join(" "));
     let install = move || {
         // A half-made environment of an earlier try would stay broken.
         if folder.exists() {
@@ -44,18 +50,19 @@ pub fn imgtool(project: &Project) -> Result<Tool<'_>> {
         }
         process::run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
         let mut pip = Command::new(folder.join("bin/pip"));
-        process::run_quietly(
-            pip.args(["install", "--quiet", "--disable-pip-version-check"]).arg(format!("imgtool=={IMGTOOL_VERSION}")),
-        )
+        process::run_quietly(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES))
     };
     let mut ways = vec![Way::Steps { install: Box::new(install), line }];
     if !process::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
         ways.insert(0, Way::Apt(&["python3-venv"]));
     }
     Ok(Tool {
-        name: "imgtool".to_owned(),
+        name: "imgtool, numpy".to_owned(),
         purpose: Purpose::Tests,
-        find: Box::new(move || find_working(&program, "imgtool")),
+        find: Box::new(move || {
+            let found = find_working(&program, "imgtool")?;
+            process::succeeds(Command::new(&python).args(["-c", "import numpy"])).then_some(found)
+        }),
         ways,
     })
 }
@@ -68,4 +75,4 @@ fn find_working(cached: &Path, name: &str) -> Option<String> {
 }
 
 const DEFMT_PRINT_VERSION: &str = "1.2.0";
-const IMGTOOL_VERSION: &str = "2.5.0";
+const PYTHON_PACKAGES: [&str; 2] = ["imgtool==2.5.0", "numpy==2.4.6"];
