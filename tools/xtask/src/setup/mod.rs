@@ -107,7 +107,7 @@ impl Tool<'_> {
     fn to_type(&self, apt: &Apt) -> String {
         let lines: Vec<String> = self.ways.iter().filter_map(|way| way.line(apt)).collect();
         if lines.is_empty() {
-            "no known way to install it here".to_owned()
+            "no apt-get here: install it the way this system installs programs".to_owned()
         } else {
             format!("type: {}", lines.join("   or: "))
         }
