@@ -19,6 +19,7 @@ use crate::tinfer::Tinfer;
 /// # Errors
 /// A model below its floor, or one that cannot be converted.
 pub fn run(project: &Project) -> Result<()> {
+    setup::prepare(project, &setup::Options::silent_when_found(), &[setup::Purpose::Tests])?;
     let tinfer = Tinfer::build(project, "zoo")?;
     let models = project.root().join("models");
     let mut names: Vec<String> = std::fs::read_dir(&models)?
