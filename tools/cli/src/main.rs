@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 /// ONNX models on Arm boards: convert, verify, run.
 #[derive(Parser)]
-#[command(name = "tinfer", version, about, max_term_width = 100)]
+#[command(name = "tinfer", version, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

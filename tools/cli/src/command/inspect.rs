@@ -5,7 +5,7 @@ use crate::answer::{Answer, table};
 use crate::failure::Failure;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use tinfer_compiler::inspect::{ImageReport, OnnxReport, PortReport, inspect_image, inspect_onnx};
+use tinfer_compiler::inspect::{ImageReport, OnnxReport, PortReport, UnsupportedReport, inspect_image, inspect_onnx};
 use tinfer_compiler::model_file::ModelFile;
 
 #[derive(clap::Args)]
@@ -49,8 +49,18 @@ fn onnx_text(report: &OnnxReport) -> String {
         return text;
     }
     let _ = writeln!(text, "not supported, {} nodes:", report.unsupported.len());
+    let mut kinds: Vec<(&UnsupportedReport, usize)> = Vec::new();
     for node in &report.unsupported {
-        let _ = writeln!(text, "  {} ({}): {}; {}", node.node, node.operator, node.reason, node.suggestion);
+        let same =
+            |k: &&mut (&UnsupportedReport, usize)| (&k.0.operator, &k.0.reason) == (&node.operator, &node.reason);
+        match kinds.iter_mut().find(same) {
+            Some((_, n)) => *n += 1,
+            None => kinds.push((node, 1)),
+        }
+    }
+    for (first, n) in kinds {
+        let UnsupportedReport { node, operator, reason, suggestion, .. } = first;
+        let _ = writeln!(text, "  {n} {operator}, the first is {node}: {reason}; {suggestion}");
     }
     text
 }
