@@ -17,7 +17,7 @@ impl Place {
     pub fn parse(name: &str) -> Result<Self, Failure> {
         match name.split_once(':') {
             None if name == "host" => Ok(Place::Host),
-            Some(("emulator", board)) => Ok(Place::Emulator(Box::new(board_named(board)?))),
+            Some(("emulator", board)) => Ok(Place::Emulator(Box::new(emulated(board)?))),
             Some(("probe" | "serial", _)) => Err(Failure::not_available(format!("--on {name}"), HINT)),
             _ => Err(Failure::argument(format!("there is no place '{name}'"), HINT)),
         }
@@ -33,11 +33,21 @@ impl Place {
 }
 
 /// The board of this name.
-pub fn board_named(name: &str) -> Result<Board, Failure> {
+fn board_named(name: &str) -> Result<Board, Failure> {
     Board::find(name).map_err(|e| Failure {
         code: "unknown-board".into(),
         ..Failure::argument(e.to_string(), "see `tinfer boards`")
     })
+}
+
+/// The board of this name, which must have an emulator: found out before its firmware is built.
+pub fn emulated(name: &str) -> Result<Board, Failure> {
+    let board = board_named(name)?;
+    if board.emulator.is_none() {
+        let message = format!("board {name} has no emulator");
+        return Err(Failure { code: "unknown-board".into(), ..Failure::argument(message, "see `tinfer boards`") });
+    }
+    Ok(board)
 }
 
 const HINT: &str = "choose host or emulator:BOARD; `tinfer boards` lists the boards";
@@ -53,6 +63,7 @@ mod tests {
         }
         let code = |name: &str| Place::parse(name).unwrap_err().code;
         assert_eq!(code("emulator:nothing"), "unknown-board");
+        assert_eq!(code("emulator:nrf52840-dk"), "unknown-board");
         assert_eq!(code("probe:nrf52840-dk"), "not-available");
         assert_eq!(code("emulator"), "usage");
     }

@@ -4,7 +4,7 @@ use super::bytes;
 use crate::answer::Answer;
 use crate::device;
 use crate::failure::Failure;
-use crate::place::board_named;
+use crate::place::emulated;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ pub fn run(options: &Options) -> Result<Answer, Failure> {
             false => Failure::argument(format!("there is no link '{}'", options.on), hint),
         });
     }
-    let board = board_named(&options.board)?;
+    let board = emulated(&options.board)?;
     let (path, image) = ModelFile::open(&options.image)?.into_image("flashing")?;
     check_image(&Target::Board(Box::new(board.clone())), &inspect_image(&path, &image)?)?;
     let mut device = device::open(&board, &image)?;
