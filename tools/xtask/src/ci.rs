@@ -10,7 +10,7 @@ use crate::firmware::Noise;
 use crate::process;
 use crate::project::Project;
 use crate::toolchain::cargo;
-use crate::{dist, docs, firmware, setup, symbols, tidy};
+use crate::{dist, docs, firmware, setup, smoke, symbols, tidy};
 
 /// Which steps to run.
 #[derive(Args)]
@@ -126,7 +126,7 @@ fn panics(project: &Project) -> Result<()> {
 fn aarch64(project: &Project) -> Result<()> {
     let binary = dist::build(project, dist::Target::Aarch64)?;
     println!("{} bytes", binary.metadata()?.len());
-    dist::smoke_test(project, &binary)
+    smoke::run(project, &binary)
 }
 
 fn clock(time: Duration) -> String {

@@ -55,36 +55,8 @@ pub fn build(project: &Project, target: Target) -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// Runs a model on the aarch64 `binary`, under QEMU where this machine is another.
-///
-/// Tensors must equal those of the host's own binary: the kernels are bit-exact, so an int8 image is.
-///
-/// # Errors
-/// A command that fails, or another answer than the host's.
-pub fn smoke_test(project: &Project, binary: &Path) -> Result<()> {
-    let folder = project.target_folder().join("dist");
-    let model = project.root().join("models/digits-cnn");
-    let image = folder.join("digits-cnn.tnf");
-    let mut convert = Command::new(project.target_folder().join("release/tinfer"));
-    convert.arg("convert").arg(model.join("digits-cnn.onnx")).arg("-o").arg(&image);
-    convert.args(["--target", "host", "--precision", "int8", "--quiet"]);
-    process::run(convert.arg("--calibration").arg(model.join("calibration.npz")))?;
-
-    let run = |mut command: Command| {
-        command.arg("run").arg(&image).arg("--input").arg(model.join("samples/seven.png")).arg("--json");
-        process::read(&mut command)
-    };
-    let on_host = run(Command::new(project.target_folder().join("release/tinfer")))?;
-    let on_arm = run(emulated(binary))?;
-    if on_host != on_arm {
-        bail!("the answers differ\nhost:    {on_host}\naarch64: {on_arm}");
-    }
-    println!("digits-cnn on aarch64 and on this machine: the same answer");
-    Ok(())
-}
-
 /// The program behind QEMU's user-mode emulation, with the cross compiler's C library.
-fn emulated(binary: &Path) -> Command {
+pub fn emulated(binary: &Path) -> Command {
     let Some(prefix) = toolchain::gnu_prefix(Target::Aarch64.triple()) else { return Command::new(binary) };
     let mut command = Command::new("qemu-aarch64");
     command.arg("-L").arg(format!("/usr/{prefix}")).arg(binary);

@@ -9,6 +9,7 @@ mod firmware;
 mod process;
 mod project;
 mod setup;
+mod smoke;
 mod symbols;
 mod tidy;
 mod tinfer;
