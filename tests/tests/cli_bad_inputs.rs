@@ -66,6 +66,13 @@ fn graphs_that_make_no_sense() {
 }
 
 #[test]
+fn without_a_command_the_help_is_shown() {
+    let told = tinfer(&[]);
+    assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{told:?}");
+    assert!(told.stderr.contains("\n  convert") && !told.stderr.contains("error"), "{told:?}");
+}
+
+#[test]
 fn arguments_that_are_wrong() {
     let check = |arguments: &[&str], code: &str| {
         let told = tinfer(arguments);

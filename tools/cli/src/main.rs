@@ -61,6 +61,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
+        Err(help) if help.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            answer::print_error(&help.to_string());
+            return ExitCode::from(2);
+        }
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => {
             // Without arguments that could be parsed, the flag itself says what form is wanted.
