@@ -67,7 +67,7 @@ fn graphs_that_make_no_sense() {
 
 #[test]
 fn without_a_command_the_help_is_shown() {
-    let told = tinfer(&[]);
+    let told = tinfer::<&str>(&[]);
     assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{told:?}");
     assert!(told.stderr.contains("\n  convert") && !told.stderr.contains("error"), "{told:?}");
 }

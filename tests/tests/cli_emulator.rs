@@ -44,6 +44,27 @@ fn the_board_computes_the_bits_of_this_machine() {
 }
 
 #[test]
+fn float_and_int8_images_have_the_same_bits_on_every_emulated_board() {
+    let folder = tempfile::tempdir().unwrap();
+    for (model, precision, board) in [
+        ("digits-cnn", "float32", "mps2-an386"),
+        ("fashion-resnet8", "float32", "mps2-an500"),
+        ("fashion-resnet8", "int8", "mps2-an386"),
+        ("fashion-resnet8", "int8", "mps2-an500"),
+    ] {
+        let file = |name: String| root().join("models").join(model).join(name).display().to_string();
+        let (onnx, samples) = (file(format!("{model}.onnx")), file("calibration.npz".into()));
+        let image = folder.path().join("m.tnf").display().to_string();
+        tinfer(&["convert", &onnx, "-o", &image, "--target", board, "--precision", precision]).ok();
+        let place = format!("emulator:{board}");
+        let verify = ["verify", &onnx, &image, "--inputs", &samples, "--on", &place, "--device-samples", "1"];
+        let Some(told) = with_emulator(&verify) else { return };
+        let report = told.ok().json();
+        assert_eq!(report["device"]["bit_exact"], true, "{model} {precision} {board}: {}", report["device"]);
+    }
+}
+
+#[test]
 fn a_board_without_an_emulator_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let onnx = root().join("models/digits-cnn/digits-cnn.onnx").display().to_string();
