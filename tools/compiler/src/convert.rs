@@ -13,7 +13,7 @@ use crate::graph::Graph;
 use crate::import::{ImportOptions, Imported, Reference, import};
 use crate::lower::lower;
 use crate::model_toml::ModelToml;
-use crate::pack::{PackOptions, Packed, pack};
+use crate::pack::{PackOptions, Packed, PackedLayer, pack};
 use crate::passes::{Simplified, StayingTranspose, simplify};
 use crate::plan::{Planned, Proof, plan};
 use crate::quantize::{QuantizeOptions, RangeMethod, calibrate, quantize};
@@ -169,30 +169,11 @@ pub struct ConvertReport {
     /// Samples that the ranges come from, 0 for float32.
     pub calibration_samples: usize,
     /// The steps of the plan.
-    pub layers: Vec<LayerReport>,
+    pub layers: Vec<PackedLayer>,
     /// Transposes that run on the board.
     pub transposes: Vec<TransposeReport>,
     /// What the user should know.
     pub warnings: Vec<String>,
-}
-
-/// One step of the plan.
-#[derive(Clone, Debug, Serialize)]
-pub struct LayerReport {
-    /// Node name.
-    pub name: String,
-    /// ONNX operators that it came from.
-    pub operator: String,
-    /// Operator of the plan that runs it.
-    pub kernel: &'static str,
-    /// Number format of its output.
-    pub precision: &'static str,
-    /// Multiply-accumulates.
-    pub macs: u64,
-    /// Where its output is in the arena.
-    pub arena_offset: usize,
-    /// Size of its output.
-    pub bytes: usize,
 }
 
 /// A transpose that stays.
@@ -387,15 +368,6 @@ fn report(
     packed: &Packed,
 ) -> ConvertReport {
     let manifest = Image::check(&packed.bytes).ok().map(|i| *i.manifest());
-    let layer = |l: &crate::pack::PackedLayer| LayerReport {
-        name: l.name.clone(),
-        operator: l.operator.clone(),
-        kernel: l.kernel,
-        precision: l.precision,
-        macs: l.macs,
-        arena_offset: l.arena_offset,
-        bytes: l.bytes,
-    };
     ConvertReport {
         image_bytes: packed.bytes.len(),
         weights_bytes: packed.weights_bytes,
@@ -409,7 +381,7 @@ fn report(
         precision: request.precision.name(),
         target: request.target.name().to_string(),
         calibration_samples: stages.n_samples,
-        layers: packed.layers.iter().map(layer).collect(),
+        layers: packed.layers.clone(),
         transposes: simplified.report.transposes.iter().map(TransposeReport::from).collect(),
         warnings: warnings(stages, packed),
     }

@@ -158,12 +158,12 @@ fn compute(graph: &Graph, node: &Node, x: &[&[f64]]) -> Result<Vec<f64>, String>
         Operator::Unary(Unary::Clamp(clamp)) => x[0].iter().map(|&v| clamped(v, clamp)).collect(),
         Operator::Unary(Unary::Sigmoid) => x[0].iter().map(|&v| 1.0 / (1.0 + (-v).exp())).collect(),
         Operator::Unary(Unary::Tanh) => x[0].iter().map(|&v| v.tanh()).collect(),
-        Operator::MaxPool2d { window, clamp } => {
+        Operator::MaxPool2d { window } => {
             let taps = Taps::new(window, shape(0), out)?;
             map(out, |index| {
                 let mut best = f64::NEG_INFINITY;
                 taps.each(index, |_, at| best = best.max(x[0][at + index[3]]));
-                clamped(best, clamp)
+                best
             })
         }
         Operator::AveragePool2d { window, count_include_pad, clamp } => {

@@ -218,8 +218,6 @@ pub enum Operator {
     MaxPool2d {
         /// Geometry.
         window: Window,
-        /// Fused clamp.
-        clamp: Clamp,
     },
     /// inputs: x NHWC.
     AveragePool2d {
@@ -264,7 +262,6 @@ impl Operator {
             | Operator::FullyConnected { clamp }
             | Operator::Binary { clamp, .. }
             | Operator::Unary(Unary::Clamp(clamp))
-            | Operator::MaxPool2d { clamp, .. }
             | Operator::AveragePool2d { clamp, .. } => Some(*clamp),
             _ => None,
         }
@@ -278,7 +275,6 @@ impl Operator {
             | Operator::FullyConnected { clamp }
             | Operator::Binary { clamp, .. }
             | Operator::Unary(Unary::Clamp(clamp))
-            | Operator::MaxPool2d { clamp, .. }
             | Operator::AveragePool2d { clamp, .. } => *clamp = new,
             _ => {}
         }

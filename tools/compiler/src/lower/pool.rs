@@ -10,7 +10,7 @@ use crate::import::OnnxNode;
 /// MaxPool without indices. `storage_order` concerns the indices only.
 pub fn max_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let (x, geometry, _) = windowed(lowering, node)?;
-    let operator = Operator::MaxPool2d { window: geometry.window, clamp: Clamp::default() };
+    let operator = Operator::MaxPool2d { window: geometry.window };
     let x = lowering.push_to_nhwc(node, x)?;
     lowering.push_nhwc(node, operator, vec![x])
 }
@@ -52,7 +52,7 @@ pub fn global_max_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), R
     let x = lowering.input(node, 0)?;
     let x = lowering.push_to_nhwc(node, x)?;
     let window = whole(lowering.shape_of(x));
-    lowering.push_nhwc(node, Operator::MaxPool2d { window, clamp: Clamp::default() }, vec![x])
+    lowering.push_nhwc(node, Operator::MaxPool2d { window }, vec![x])
 }
 
 /// ReduceMean over the spatial axes, which exporters write for a global pool: NCHW or NHWC.

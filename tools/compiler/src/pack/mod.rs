@@ -17,6 +17,7 @@ use crate::aligned::AlignedBytes;
 use crate::graph::{Graph, Operator, Port, Tensor};
 use crate::plan::Planned;
 use builder::{ImageBuilder, PortSpec, Sizes};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use step::StepPacker;
 use tinfer::image::doc::Key;
@@ -58,7 +59,7 @@ pub struct Packed {
 }
 
 /// One step of an image, for reports.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct PackedLayer {
     /// Node name.
     pub name: String,
@@ -66,7 +67,7 @@ pub struct PackedLayer {
     pub operator: String,
     /// Operator of the plan that runs it.
     pub kernel: &'static str,
-    /// `int8` or `float32`.
+    /// Number format of its first output.
     pub precision: &'static str,
     /// Multiply-accumulates.
     pub macs: u64,

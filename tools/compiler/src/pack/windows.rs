@@ -13,10 +13,7 @@ use tinfer::operators::window::WindowRecord;
 pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
     let precision = steps.precision(node)?;
     match &node.operator {
-        Operator::MaxPool2d { window, clamp } => {
-            if *clamp != Clamp::default() {
-                return Err(steps.error(node, "a clamp behind a maximum must be a step of its own"));
-            }
+        Operator::MaxPool2d { window } => {
             let record = MaxPool2dRecord { window: window_record(steps, node, window)? };
             let operator = if precision == Precision::I8 { &MAX_POOL_2D_I8 } else { &MAX_POOL_2D_F32 };
             steps.emit(node, operator, &node.inputs, &[], &record.emit())

@@ -115,10 +115,7 @@ pub fn clamp(graph: &mut Graph, i: usize) -> bool {
 fn before_max(graph: &mut Graph, pool: usize, i: usize) -> bool {
     let x = graph.nodes[pool].inputs[0];
     let Some(layer) = only_consumer(graph, x).and_then(|_| graph.producer(x)) else { return false };
-    let layers = [Operator::clamp(&graph.nodes[layer].operator), Operator::clamp(&graph.nodes[i].operator)];
-    let ([Some(first), Some(second)], false) =
-        (layers, matches!(graph.nodes[layer].operator, Operator::MaxPool2d { .. }))
-    else {
+    let (Some(first), Some(second)) = (graph.nodes[layer].operator.clamp(), graph.nodes[i].operator.clamp()) else {
         return false;
     };
     graph.nodes[layer].operator.set_clamp(both(first, second));

@@ -153,7 +153,7 @@ fn own_ranges(graph: &Graph, ranges: &Ranges, method: RangeMethod) -> Result<Vec
 /// Limits beyond which a tensor's values make no difference: those of the clamp behind its producer, and
 /// those beyond which every reader gives the same result to less than half an int8 step.
 fn bounds(graph: &Graph, producer: Option<usize>, tensor: TensorId) -> Clamp {
-    let fused = producer.map_or(Clamp::default(), |p| clamp_of(&graph.nodes[p].operator));
+    let fused = producer.map_or(Clamp::default(), |p| graph.nodes[p].operator.clamp().unwrap_or_default());
     let readers = graph.consumers(tensor);
     let Some(&first) = readers.first() else { return fused };
     let operator = &graph.nodes[first].operator;
@@ -166,19 +166,6 @@ fn bounds(graph: &Graph, producer: Option<usize>, tensor: TensorId) -> Clamp {
         _ => return fused,
     };
     if same && !graph.is_output(tensor) { intersection(fused, read) } else { fused }
-}
-
-fn clamp_of(operator: &Operator) -> Clamp {
-    match operator {
-        Operator::Conv2d { clamp, .. }
-        | Operator::DepthwiseConv2d { clamp, .. }
-        | Operator::FullyConnected { clamp }
-        | Operator::Binary { clamp, .. }
-        | Operator::Unary(Unary::Clamp(clamp))
-        | Operator::MaxPool2d { clamp, .. }
-        | Operator::AveragePool2d { clamp, .. } => *clamp,
-        _ => Clamp::default(),
-    }
 }
 
 fn intersection(a: Clamp, b: Clamp) -> Clamp {

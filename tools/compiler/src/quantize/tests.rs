@@ -83,7 +83,7 @@ impl Builder {
 
     fn max_pool(&mut self, name: &str, x: TensorId) -> TensorId {
         let shape = self.graph.tensor(x).shape.clone();
-        let operator = Operator::MaxPool2d { window: window(2, 2, 0), clamp: OPEN };
+        let operator = Operator::MaxPool2d { window: window(2, 2, 0) };
         self.node(name, operator, &[x], &[1, shape[1] / 2, shape[2] / 2, shape[3]])
     }
 

@@ -91,7 +91,7 @@ impl Builder {
         let nhwc = self.transpose(x, &TO_NHWC);
         let shape = self.graph.tensor(nhwc).shape.clone();
         let window = Window { kernel: [2, 2], stride: [2, 2], dilation: [1, 1], padding: [0, 0] };
-        let operator = Operator::MaxPool2d { window, clamp: Clamp::default() };
+        let operator = Operator::MaxPool2d { window };
         let y = self.node(operator, &[nhwc], vec![1, shape[1] / 2, shape[2] / 2, shape[3]]);
         self.transpose(y, &TO_NCHW)
     }
@@ -203,6 +203,14 @@ fn clamp_behind_max_pool_reaches_the_convolution() {
     let y = b.max_pool(y);
     let y = b.relu(y);
     check("pool", b.finish(y), &["Conv2d", "MaxPool2d"]);
+}
+
+#[test]
+fn a_clamp_behind_a_pool_that_cannot_take_it_stays() {
+    let (mut b, x) = Builder::new(&[1, 2, 4, 4]);
+    let y = b.max_pool(x);
+    let y = b.relu(y);
+    check("pool of an input", b.finish(y), &["MaxPool2d", "Unary"]);
 }
 
 #[test]
