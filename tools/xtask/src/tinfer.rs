@@ -12,6 +12,7 @@ use crate::{process, toolchain};
 /// The command line tool, built, and a folder for what it writes.
 pub struct Tinfer {
     program: PathBuf,
+    root: PathBuf,
     /// For what it writes.
     pub folder: PathBuf,
 }
@@ -22,13 +23,14 @@ impl Tinfer {
         process::run(toolchain::cargo("build", project.root()).args(["--release", "--package", "tinfer-cli"]))?;
         let folder = project.target_folder().join(name);
         std::fs::create_dir_all(&folder)?;
-        Ok(Self { program: project.target_folder().join("release/tinfer"), folder })
+        Ok(Self { program: project.target_folder().join("release/tinfer"), root: project.root().to_owned(), folder })
     }
 
     /// Runs one command with `--json`; its log goes to our stderr.
     pub fn ask<T: DeserializeOwned>(&self, fill: impl FnOnce(&mut Command)) -> Result<T> {
         let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder);
+        // In the checkout, where it finds the firmware that it builds.
+        command.current_dir(&self.root);
         fill(&mut command);
         command.arg("--json");
         let shown: Vec<String> = command.get_args().map(|word| short(Path::new(word))).collect();
