@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use tinfer_compiler::choose::Chosen;
 use tinfer_compiler::import::{ImportOptions, import};
 use tinfer_compiler::lower::lower;
 use tinfer_compiler::pack::{PackOptions, pack};
@@ -26,7 +27,7 @@ fn imgtool_verifies_an_image_and_refuses_a_damaged_one() {
     let Some(imgtool) = imgtool() else { return };
     let imported = import(&root().join("models/digits-cnn/digits-cnn.onnx"), &ImportOptions::default()).unwrap();
     let graph = simplify(lower(&imported).unwrap()).graph;
-    let packed = pack(&graph, &plan(&graph, &|_, _| 0), &PackOptions::default()).unwrap();
+    let packed = pack(&graph, &plan(&graph, &|_, _| Chosen::PORTABLE), &PackOptions::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("image.bin");
     let verify = |bytes: &[u8]| {

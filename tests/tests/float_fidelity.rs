@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use tinfer_compiler::array::{Array, NamedArray};
+use tinfer_compiler::choose::Chosen;
 use tinfer_compiler::import::{ImportOptions, Reference, import};
 use tinfer_compiler::lower::lower;
 use tinfer_compiler::pack::{PackOptions, pack};
@@ -31,7 +32,7 @@ fn check(path: &Path, scale: f32, offset: f32) {
     let simplified = simplify(lower(&imported).unwrap());
     assert_eq!(simplified.report.transposes, [], "{}", path.display());
     let graph = simplified.graph;
-    let planned = plan(&graph, &|_, _| 0);
+    let planned = plan(&graph, &|_, _| Chosen::PORTABLE);
     let packed = pack(&graph, &planned, &PackOptions::default()).unwrap();
     let mut runner = ImageRunner::new(&packed.bytes).unwrap();
     let mut seed = 1;

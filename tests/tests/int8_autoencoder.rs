@@ -1,6 +1,7 @@
 //! The int8 image of a regression model keeps its signal: nothing but the noise of quantization is added.
 
 use tinfer_compiler::array::{Array, NamedArray};
+use tinfer_compiler::choose::Chosen;
 use tinfer_compiler::import::{ImportError, ImportOptions, Reference, import};
 use tinfer_compiler::lower::lower;
 use tinfer_compiler::metrics::Comparison;
@@ -38,7 +39,7 @@ fn the_anomaly_detector_keeps_its_signal() {
     })
     .unwrap();
     let int8 = quantize(graph, &ranges, &QuantizeOptions::default()).unwrap();
-    let packed = pack(&int8, &plan(&int8, &|_, _| 0), &PackOptions::default()).unwrap();
+    let packed = pack(&int8, &plan(&int8, &|_, _| Chosen::PORTABLE), &PackOptions::default()).unwrap();
     let mut runner = ImageRunner::new(&packed.bytes).unwrap();
     let mut comparison = Comparison::default();
     for sample in fresh {

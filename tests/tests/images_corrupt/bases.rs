@@ -6,6 +6,7 @@ use tinfer::image::{Envelope, Image};
 use tinfer::preprocess::{Channels, ImagePreprocess, Resize};
 use tinfer::tensor::ElementType;
 use tinfer_compiler::aligned::AlignedBytes;
+use tinfer_compiler::choose::Chosen;
 use tinfer_compiler::graph::{
     Binary, Clamp, Constant, Graph, Node, Operator, Port, Quantization, Tensor, TensorId, Unary, Window,
 };
@@ -41,7 +42,10 @@ pub const IO: usize = 4;
 impl Base {
     fn new(name: &str, graph: &Graph) -> Self {
         // A little scratch for some steps, so that there is some to damage.
-        let scratch = |_: &Graph, node: &Node| if matches!(node.operator, Operator::Conv2d { .. }) { 32 } else { 0 };
+        let scratch = |_: &Graph, node: &Node| Chosen {
+            scratch_bytes: if matches!(node.operator, Operator::Conv2d { .. }) { 32 } else { 0 },
+            ..Chosen::PORTABLE
+        };
         let picture = ImagePreprocess {
             width: 6,
             height: 6,

@@ -8,6 +8,7 @@ mod dump;
 
 use crate::aligned::AlignedBytes;
 use crate::array::Array;
+use crate::choose;
 use crate::error::CompileError;
 use crate::graph::Graph;
 use crate::import::{ImportOptions, Imported, Reference, import};
@@ -301,8 +302,7 @@ impl Stages {
             graph = stages.quantize(request, graph, progress)?;
         }
         if last == Stage::Planned {
-            // Kernels of this release need no working memory.
-            stages.planned = Some(plan(&graph, &|_, _| 0));
+            stages.planned = Some(plan(&graph, &choose::for_isa(request.target.isa()?)));
         }
         stages.graph = Some(graph);
         Ok(stages)

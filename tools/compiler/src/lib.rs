@@ -3,6 +3,7 @@
 pub mod aligned;
 pub mod array;
 pub mod bench;
+pub mod choose;
 pub mod convert;
 pub mod engine;
 pub mod error;

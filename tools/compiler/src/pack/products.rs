@@ -3,6 +3,7 @@
 use super::PackError;
 use super::step::{Precision, StepPacker, limits_f32};
 use super::windows::window_record;
+use crate::choose::ChannelArrays;
 use crate::graph::{Clamp, Constant, Node, Operator};
 use tinfer::fixed_point::Requantizer;
 use tinfer::kernels::geometry::MatrixLayout;
@@ -22,15 +23,13 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
 }
 
 fn pack_i8(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
-    // The last axis of depthwise weights is the output channel, in the others it is the first.
-    let channel_last = matches!(node.operator, Operator::DepthwiseConv2d { .. });
-    let channels = Channels::new(steps, node, channel_last)?;
+    let channels = ChannelArrays::new(steps.graph, node).map_err(|e| steps.error(node, e.reason))?;
     let weights = steps.array(node, ElementType::I8, &channels.weights)?;
     let arrays = [
         weights,
         steps.array(node, ElementType::I32, &channels.bias)?,
-        steps.array(node, ElementType::I32, &channels.multipliers)?,
-        steps.array(node, ElementType::U8, &channels.shifts)?,
+        steps.array(node, ElementType::I32, &channels.multipliers())?,
+        steps.array(node, ElementType::U8, &channels.shifts())?,
     ];
     let inputs = &node.inputs[..1];
     match &node.operator {
@@ -126,54 +125,4 @@ fn group_major(weights: &[f32], shape: &[usize], groups: usize) -> Vec<f32> {
         }
     }
     packed
-}
-
-/// The per-channel arrays of an int8 layer.
-struct Channels {
-    weights: Vec<i8>,
-    bias: Vec<i32>,
-    multipliers: Vec<i32>,
-    shifts: Vec<u8>,
-}
-
-impl Channels {
-    fn new(steps: &StepPacker<'_>, node: &Node, channel_last: bool) -> Result<Self, PackError> {
-        let (input_scale, input_zero_point) = steps.quantized(node, steps.input(node, 0))?;
-        let (output_scale, _) = steps.quantized(node, steps.output(node))?;
-        let tensor = steps.input(node, 1);
-        let (Some(Constant::I8(weights)), Some(quantization)) = (&tensor.constant, &tensor.quantization) else {
-            return Err(steps.error(node, "its weights are not int8 constants"));
-        };
-        let n = *steps.output(node).shape.last().unwrap_or(&1);
-        let bias = match node.inputs.get(2).map(|_| &steps.input(node, 2).constant) {
-            Some(Some(Constant::I32(bias))) => bias.clone(),
-            Some(_) => return Err(steps.error(node, "its bias is not an int32 constant")),
-            None => vec![0; n],
-        };
-        let scales = &quantization.scales;
-        if bias.len() != n || (scales.len() != 1 && scales.len() != n) {
-            return Err(
-                steps.error(node, format!("it has {n} channels, {} biases, {} scales", bias.len(), scales.len()))
-            );
-        }
-        let mut sums = vec![0i64; n];
-        let filter = weights.len() / n;
-        for (i, &w) in weights.iter().enumerate() {
-            sums[if channel_last { i % n } else { i / filter }] += i64::from(w);
-        }
-        let mut channels =
-            Channels { weights: weights.clone(), bias: Vec::new(), multipliers: Vec::new(), shifts: Vec::new() };
-        for (c, (&bias, &sum)) in bias.iter().zip(&sums).enumerate() {
-            let weight_scale = f64::from(scales[if scales.len() == 1 { 0 } else { c }]);
-            let folded = i64::from(bias) - i64::from(input_zero_point) * sum;
-            channels.bias.push(i32::try_from(folded).map_err(|_| {
-                steps.error(node, format!("the bias of channel {c} does not fit 32 bits at its scale"))
-            })?);
-            let factor = Requantizer::from_real(input_scale * weight_scale / output_scale)
-                .ok_or_else(|| steps.error(node, format!("the scales of channel {c} are too far apart")))?;
-            channels.multipliers.push(factor.multiplier);
-            channels.shifts.push(factor.shift);
-        }
-        Ok(channels)
-    }
 }

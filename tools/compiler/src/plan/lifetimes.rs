@@ -1,6 +1,7 @@
 //! Which tensors share memory, and from which step to which step each piece of memory is needed.
 
 use super::{ARENA_ALIGNMENT, Step};
+use crate::choose::Chosen;
 use crate::graph::{Graph, Node, Operator, TensorId};
 
 /// Which dying operand an elementwise step may overwrite.
@@ -52,7 +53,7 @@ pub(super) struct Lifetimes {
 }
 
 impl Lifetimes {
-    pub fn new(graph: &Graph, scratch_bytes: &dyn Fn(&Graph, &Node) -> usize, in_place: InPlace) -> Self {
+    pub fn new(graph: &Graph, choose: &dyn Fn(&Graph, &Node) -> Chosen, in_place: InPlace) -> Self {
         let mut lifetimes = Lifetimes { steps: Vec::new(), buffers: Vec::new(), storage: initial_storage(graph) };
         let last_reads = last_reads(graph);
         for port in &graph.inputs {
@@ -73,12 +74,13 @@ impl Lifetimes {
             for &output in &node.outputs {
                 lifetimes.write(graph, output, step);
             }
-            let bytes = scratch_bytes(graph, node);
+            let kernel = choose(graph, node);
+            let bytes = kernel.scratch_bytes;
             if bytes > 0 {
                 lifetimes.buffers.push(Buffer { first: step, last: step, bytes, scratch_of: Some(step), offset: 0 });
             }
             let (inputs, outputs) = (node.inputs.clone(), node.outputs.clone());
-            lifetimes.steps.push(Step { node: idx, inputs, outputs, scratch: None });
+            lifetimes.steps.push(Step { node: idx, inputs, outputs, scratch: None, kernel });
         }
         let end = lifetimes.steps.len().saturating_sub(1);
         for port in &graph.outputs {

@@ -16,6 +16,7 @@ mod tests;
 
 pub use memory_map::{LiveTensor, MemoryMap, StepMemory};
 
+use crate::choose::Chosen;
 use crate::graph::{Graph, Node, TensorId};
 use lifetimes::{InPlace, Lifetimes};
 
@@ -53,6 +54,8 @@ pub struct Step {
     pub outputs: Vec<TensorId>,
     /// Working memory that is free before and after the step.
     pub scratch: Option<Region>,
+    /// The kernel that runs it.
+    pub kernel: Chosen,
 }
 
 /// How good the arena's size is, for the given order of steps.
@@ -103,17 +106,17 @@ impl Planned {
     }
 }
 
-/// Plans a graph's memory. `scratch_bytes` says how much working memory a node's kernel needs.
+/// Plans a graph's memory. `choose` says which kernel a node runs on.
 ///
 /// # Algorithm
 /// A step may write its result over an operand that nobody reads later, where the kernel reads
 /// element i before it writes element i (elementwise operators on equal element sizes). Each such
 /// choice joins lifetimes. If the joined problem cannot be packed as tightly as the lower bound,
 /// the other operand, then no joining at all, is tried and the smallest arena wins.
-pub fn plan(graph: &Graph, scratch_bytes: &dyn Fn(&Graph, &Node) -> usize) -> Planned {
+pub fn plan(graph: &Graph, choose: &dyn Fn(&Graph, &Node) -> Chosen) -> Planned {
     let mut best: Option<Planned> = None;
     for in_place in [InPlace::FirstOperand, InPlace::LastOperand, InPlace::Never] {
-        let planned = place(Lifetimes::new(graph, scratch_bytes, in_place), graph);
+        let planned = place(Lifetimes::new(graph, choose, in_place), graph);
         let done = planned.arena_bytes == planned.lower_bound_bytes;
         if best.as_ref().is_none_or(|b| planned.arena_bytes < b.arena_bytes) {
             best = Some(planned);

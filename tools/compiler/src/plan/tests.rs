@@ -58,14 +58,14 @@ const SIGMOID: Operator = Operator::Unary(Unary::Sigmoid);
 /// Any operator that cannot work in place.
 const OTHER: Operator = Operator::Softmax;
 
-fn no_scratch(_: &Graph, _: &Node) -> usize {
-    0
+fn no_scratch(_: &Graph, _: &Node) -> Chosen {
+    Chosen::PORTABLE
 }
 
 /// Plans, and checks everything that must hold of any plan by executing it: each tensor must
 /// still have the value that its writer left whenever it is read.
-fn check(graph: &Graph, scratch_bytes: &dyn Fn(&Graph, &Node) -> usize) -> Planned {
-    let planned = plan(graph, scratch_bytes);
+fn check(graph: &Graph, choose: &dyn Fn(&Graph, &Node) -> Chosen) -> Planned {
+    let planned = plan(graph, choose);
     let mut memory: Vec<Option<TensorId>> = vec![None; planned.arena_bytes];
     let mut identity: Vec<TensorId> = (0..graph.tensors.len()).map(TensorId).collect();
     for node in graph.nodes.iter().filter(|n| n.operator == Operator::Reshape) {
@@ -228,7 +228,8 @@ fn memory_map_names_the_fullest_step_and_what_lives_in_it() {
     let big = b.node(OTHER, &[x], 64);
     let y = b.node(SIGMOID, &[big], 64);
     b.output(y);
-    let planned = check(&b.0, &|_, node| if node.name == "n0" { 40 } else { 0 });
+    let planned =
+        check(&b.0, &|_, node| Chosen { scratch_bytes: if node.name == "n0" { 40 } else { 0 }, ..Chosen::PORTABLE });
     assert_eq!(planned.scratch_bytes(), 40);
     let map = planned.memory_map(&b.0);
     let peak = map.peak().unwrap();
@@ -280,7 +281,7 @@ fn random_graphs_never_lose_a_value() {
             let id = ids[ids.len() - 1 - random.below(3)];
             b.output(id);
         }
-        check(&b.0, &|_, node| node.name.len() * 13 % 40);
+        check(&b.0, &|_, node| Chosen { scratch_bytes: node.name.len() * 13 % 40, ..Chosen::PORTABLE });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::array::Array;
+use crate::choose::Chosen;
 use crate::graph::{Binary, Node, Origin, Port, Tensor, Window};
 use crate::pack::{PackOptions, pack};
 use crate::plan::plan;
@@ -126,7 +127,7 @@ fn samples(shape: &[usize], n: usize) -> Vec<Array> {
 }
 
 fn run(graph: &Graph, samples: &[Array], show: &mut dyn FnMut(&str, &Array)) {
-    let packed = pack(graph, &plan(graph, &|_, _| 0), &PackOptions::default()).unwrap();
+    let packed = pack(graph, &plan(graph, &|_, _| Chosen::PORTABLE), &PackOptions::default()).unwrap();
     let mut runner = ImageRunner::new(&packed.bytes).unwrap();
     for sample in samples {
         for (port, output) in graph.outputs.iter().zip(runner.run(std::slice::from_ref(sample)).unwrap()) {

@@ -1,6 +1,7 @@
 //! Every pass keeps what a graph computes: images of the graph before and after give the same.
 
 use crate::array::{Array, ArrayData};
+use crate::choose::Chosen;
 use crate::graph::{Binary, Clamp, Constant, Graph, Node, Operator, Port, Tensor, TensorId, Unary, Window};
 use crate::pack::{PackOptions, pack};
 use crate::passes::simplify;
@@ -126,7 +127,7 @@ fn port(name: &str, tensor: TensorId, shape: &[usize]) -> Port {
 }
 
 fn run(graph: &Graph) -> Vec<f32> {
-    let planned = plan(graph, &|_, _| 0);
+    let planned = plan(graph, &|_, _| Chosen::PORTABLE);
     let packed = pack(graph, &planned, &PackOptions::default()).unwrap();
     let mut runner = ImageRunner::new(&packed.bytes).unwrap();
     let shape = graph.inputs[0].shape.clone();
