@@ -1,5 +1,9 @@
 //! Shapes of what a kernel does: windows, products, strided loops. All checks are total and made once, at bind.
 
+mod lead;
+
+pub use lead::Strip;
+
 use crate::tensor::MAX_RANK;
 
 /// Most elements of one tensor, so that every position and every padded coordinate fits an `i32`.

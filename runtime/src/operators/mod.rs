@@ -11,13 +11,15 @@ pub mod depthwise_conv_2d;
 pub mod fully_connected;
 pub mod limits;
 pub mod movement;
+mod overlap;
 pub mod pool_2d;
 pub mod softmax;
 pub mod unary;
 pub mod window;
 
-pub use context::StepContext;
 pub(crate) use context::arena_range;
+pub use context::{InOneRegion, StepContext};
+pub use overlap::InPlace;
 
 use crate::error::BindError;
 use crate::image::{Image, Placement, StepView, TensorView};
@@ -31,22 +33,13 @@ pub struct Operator {
     pub code: u16,
     /// Name as in ONNX in snake case, with the precision: `conv_2d_i8`.
     pub name: &'static str,
-    /// Whether an output may be exactly an input's memory. Any other overlap is refused at bind.
+    /// Which overlap of its operands it bears. Any other is refused at bind.
     pub in_place: InPlace,
     /// Checks everything that `run` relies on; gives the work units (multiply-accumulates or
     /// element visits) of the step, or the rule that is broken.
     pub check: fn(&StepOperands<'_>) -> Result<u64, &'static str>,
     /// Computes the step. `None` when operands are not as checked, which cannot happen after bind.
     pub run: fn(&mut StepContext<'_, '_>) -> Option<()>,
-}
-
-/// Whether an operator may write over an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InPlace {
-    /// Output and inputs are disjoint.
-    Never,
-    /// An output may have the same memory as an input of the same size in bytes.
-    SameRange,
 }
 
 /// The operands of a step, for checking.
@@ -120,47 +113,11 @@ pub(crate) fn constant<'i, T: Pod>(image: &Image<'i>, tensor: &TensorView) -> Op
     }
 }
 
-/// Checks one step against its operator: the rules of overlap that hold for all, then its own.
+/// Checks one step against its operator: where its operands lie, then the operator's own rules.
 fn check_step(image: &Image<'_>, step: &StepView<'_>, operator: &Operator) -> Result<u64, BindError> {
-    let rule = |rule| BindError::Step { step: step.index, operator: operator.name, rule };
-    let scratch = (step.scratch_offset, step.scratch_offset.saturating_add(step.scratch_bytes));
-    let range = |tensor: Option<TensorView>| match tensor {
-        Some(TensorView { placement: Placement::Arena(offset), shape, element_type, .. }) => {
-            let n_bytes = shape.n_elements().saturating_mul(element_type.size_bytes());
-            (offset, offset.saturating_add(u32::try_from(n_bytes).unwrap_or(u32::MAX)))
-        }
-        _ => (0, 0),
-    };
-    let overlap = |a: (u32, u32), b: (u32, u32)| a.0 < b.1 && b.0 < a.1;
-    for i in 0..step.n_inputs() {
-        let input = range(step.input(i).and_then(|t| image.tensor(t)));
-        if overlap(input, scratch) {
-            return Err(rule("scratch overlaps an input"));
-        }
-    }
-    for o in 0..step.n_outputs() {
-        let tensor = step.output(o).and_then(|t| image.tensor(t));
-        if !matches!(tensor, Some(TensorView { placement: Placement::Arena(_), .. })) {
-            return Err(rule("an output is a constant"));
-        }
-        let output = range(tensor);
-        if overlap(output, scratch) {
-            return Err(rule("scratch overlaps an output"));
-        }
-        for i in 0..step.n_inputs() {
-            let input = range(step.input(i).and_then(|t| image.tensor(t)));
-            let same = operator.in_place == InPlace::SameRange && input == output;
-            if overlap(input, output) && !same {
-                return Err(rule("an output overlaps an input"));
-            }
-        }
-        for other in 0..o {
-            if overlap(output, range(step.output(other).and_then(|t| image.tensor(t)))) {
-                return Err(rule("outputs overlap"));
-            }
-        }
-    }
-    (operator.check)(&StepOperands::new(image, step)).map_err(rule)
+    overlap::check(image, step, operator.in_place)
+        .and_then(|()| (operator.check)(&StepOperands::new(image, step)))
+        .map_err(|rule| BindError::Step { step: step.index, operator: operator.name, rule })
 }
 
 /// Checks every step of an image against its operator; gives the work units of one inference.
