@@ -62,4 +62,4 @@ pub const NATIVE: Option<Isa> = if cfg!(kernel_isa = "portable") {
 };
 
 /// Changes whenever the meaning of an operator record or the packing of a weight changes.
-pub const KERNEL_ABI: u16 = 1;
+pub const KERNEL_ABI: u16 = 2;

@@ -9,10 +9,11 @@
 //! - [`contract`] compares any other set of kernels with it, on the host and in the emulators.
 //! - A NaN is a NaN: its sign and payload differ between processors and are not part of the contract.
 
+pub mod armv7em;
 pub mod contract;
 pub mod geometry;
 mod operand;
 pub mod parameters;
 pub mod portable;
 
-pub use operand::Operand;
+pub use operand::{Operand, Placed};

@@ -1,6 +1,7 @@
 //! Operands of kernels that may run in place.
 
 use core::cell::Cell;
+use core::ops::Range;
 
 /// What an elementwise kernel reads: a part of the region that it also writes, or a constant.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,21 @@ pub enum Operand<'a, T> {
     },
     /// Elements elsewhere, usually weights in flash.
     Constant(&'a [T]),
+}
+
+/// Where input 0, output 0 and the scratch of a kernel lie in the memory that holds them all.
+///
+/// The output may overlap the input as the kernel allows; the scratch is apart from both.
+#[derive(Debug)]
+pub struct Placed<'a, T> {
+    /// The memory.
+    pub region: &'a mut [T],
+    /// Elements of the input.
+    pub input: Range<usize>,
+    /// Elements of the output.
+    pub output: Range<usize>,
+    /// Elements of the scratch.
+    pub scratch: Range<usize>,
 }
 
 /// An operand inside its region.

@@ -1,7 +1,7 @@
 //! Typed views of a step's operands while it runs.
 
 use crate::image::{Image, Placement, StepView, TensorView};
-use crate::kernels::Operand;
+use crate::kernels::{Operand, Placed};
 use crate::operators::constant;
 use bytemuck::Pod;
 use core::ops::Range;
@@ -165,6 +165,16 @@ impl<'a, 'i> StepContext<'a, 'i> {
     /// Output `o` in elements of [`StepContext::region`].
     pub fn output_elements<T: Pod>(&self, o: usize) -> Option<Range<usize>> {
         elements::<T>(arena_range(&self.output(o)?)?)
+    }
+
+    /// Input 0, output 0 and the scratch as elements of the whole arena, for kernels whose output may overlap the input.
+    ///
+    /// `None` when input 0 is a constant.
+    pub fn placed<T: Pod>(&mut self) -> Option<Placed<'_, T>> {
+        let input = elements::<T>(arena_range(&self.input(0)?)?)?;
+        let output = self.output_elements::<T>(0)?;
+        let scratch = elements::<T>(self.scratch_range())?;
+        Some(Placed { region: self.region()?, input, output, scratch })
     }
 
     /// Scratch as a range of the arena. An empty one is put at the end, where it overlaps nothing.

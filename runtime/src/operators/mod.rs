@@ -3,6 +3,7 @@
 //! Each operator and precision is one [`Operator`] value with its own code, so that a firmware
 //! which lists only the operators of its models links only those.
 
+pub mod armv7em;
 pub mod batch_matmul;
 pub mod binary;
 mod context;
@@ -170,6 +171,9 @@ pub static ALL: &[&Operator] = &[
     &movement::PAD_I8,
     &movement::CONCAT_F32,
     &movement::CONCAT_I8,
+    &armv7em::conv_2d::CONV_2D_I8_ARMV7EM,
+    &armv7em::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_ARMV7EM,
+    &armv7em::fully_connected::FULLY_CONNECTED_I8_ARMV7EM,
 ];
 
 #[cfg(test)]

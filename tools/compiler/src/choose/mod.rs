@@ -3,6 +3,7 @@
 //! The one place that decides: the planner takes the memory from here, the packer the layout. A fast kernel says what
 //! it supports; every other node runs on the portable kernel, which exists for all.
 
+pub mod armv7em;
 mod channels;
 
 pub use channels::{ChannelArrays, ChannelsError};
@@ -17,21 +18,33 @@ pub struct Chosen {
     pub isa: Isa,
     /// Working memory.
     pub scratch_bytes: usize,
-    /// The output may overlap the first input when it starts so many bytes below it, or more; `None` when the two
-    /// must be apart.
-    pub lead_bytes: Option<usize>,
+    /// Whether the output may overlap the first input.
+    pub overlap: Overlap,
+}
+
+/// How a kernel's output may overlap its first input; elementwise operators have a rule of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// Not at all.
+    Never,
+    /// Both start at the same byte.
+    SameStart,
+    /// The output starts so many bytes below the input, or more.
+    Lead(usize),
 }
 
 impl Chosen {
     /// The portable kernel, without working memory.
-    pub const PORTABLE: Self = Chosen { isa: Isa::Portable, scratch_bytes: 0, lead_bytes: None };
+    pub const PORTABLE: Self = Chosen { isa: Isa::Portable, scratch_bytes: 0, overlap: Overlap::Never };
 }
 
 /// The kernel for a node of a graph whose tensors have their final element types.
-pub fn choose(_graph: &Graph, _node: &Node, isa: Isa) -> Chosen {
-    match isa {
-        Isa::Portable | Isa::Armv7em | Isa::Mve | Isa::Neon => Chosen::PORTABLE,
-    }
+pub fn choose(graph: &Graph, node: &Node, isa: Isa) -> Chosen {
+    let fast = match isa {
+        Isa::Armv7em => armv7em::choose(graph, node),
+        Isa::Portable | Isa::Mve | Isa::Neon => None,
+    };
+    fast.unwrap_or(Chosen::PORTABLE)
 }
 
 /// [`choose`] for one instruction set.

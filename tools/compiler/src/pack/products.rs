@@ -3,10 +3,14 @@
 use super::PackError;
 use super::step::{Precision, StepPacker, limits_f32};
 use super::windows::window_record;
-use crate::choose::ChannelArrays;
+use crate::choose::{ChannelArrays, armv7em};
 use crate::graph::{Clamp, Constant, Node, Operator};
 use tinfer::fixed_point::Requantizer;
+use tinfer::isa::Isa;
 use tinfer::kernels::geometry::MatrixLayout;
+use tinfer::operators::armv7em::conv_2d::{CONV_2D_I8_ARMV7EM, WindowedArmv7emRecord};
+use tinfer::operators::armv7em::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_ARMV7EM;
+use tinfer::operators::armv7em::fully_connected::{FULLY_CONNECTED_I8_ARMV7EM, FullyConnectedArmv7emRecord};
 use tinfer::operators::batch_matmul::{BATCH_MATMUL_F32, BATCH_MATMUL_I8, BatchMatmulRecord};
 use tinfer::operators::conv_2d::{CONV_2D_F32, CONV_2D_I8, Conv2dRecord};
 use tinfer::operators::depthwise_conv_2d::{DEPTHWISE_CONV_2D_F32, DEPTHWISE_CONV_2D_I8, DepthwiseConv2dRecord};
@@ -23,6 +27,9 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
 }
 
 fn pack_i8(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    if steps.isa() == Isa::Armv7em {
+        return pack_i8_armv7em(steps, node);
+    }
     let channels = ChannelArrays::new(steps.graph, node).map_err(|e| steps.error(node, e.reason))?;
     let weights = steps.array(node, ElementType::I8, &channels.weights)?;
     let arrays = [
@@ -47,6 +54,30 @@ fn pack_i8(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, Pack
         _ => {
             let record = FullyConnectedRecord { limits: steps.limits_i8(node, clamp_of(node))? };
             steps.emit(node, &FULLY_CONNECTED_I8, inputs, &arrays, &record.emit())
+        }
+    }
+}
+
+/// Weights and arithmetic of all channels in one stream.
+fn pack_i8_armv7em(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    let stream = armv7em::stream(steps.graph, node)
+        .ok_or_else(|| steps.error(node, "its weights do not fit the kernel that was chosen"))?;
+    let arrays = [steps.array(node, ElementType::I32, &stream)?];
+    let inputs = &node.inputs[..1];
+    match &node.operator {
+        Operator::Conv2d { window, clamp, .. } => {
+            let limits = steps.limits_i8(node, *clamp)?;
+            let record = WindowedArmv7emRecord { window: window_record(steps, node, window)?, limits };
+            steps.emit(node, &CONV_2D_I8_ARMV7EM, inputs, &arrays, &record.emit())
+        }
+        Operator::DepthwiseConv2d { window, clamp, .. } => {
+            let limits = steps.limits_i8(node, *clamp)?;
+            let record = WindowedArmv7emRecord { window: window_record(steps, node, window)?, limits };
+            steps.emit(node, &DEPTHWISE_CONV_2D_I8_ARMV7EM, inputs, &arrays, &record.emit())
+        }
+        _ => {
+            let record = FullyConnectedArmv7emRecord { limits: steps.limits_i8(node, clamp_of(node))? };
+            steps.emit(node, &FULLY_CONNECTED_I8_ARMV7EM, inputs, &arrays, &record.emit())
         }
     }
 }

@@ -5,6 +5,7 @@ use super::{PackError, quantization};
 use crate::graph::{Clamp, Constant, Graph, Node, Tensor, TensorId};
 use crate::plan::{Placement, Planned, Region, Step};
 use std::collections::HashMap;
+use tinfer::isa::Isa;
 use tinfer::operators::Operator;
 use tinfer::operators::limits::{LimitsF32, LimitsI8};
 use tinfer::tensor::{ElementType, Quantization, quantize_i8};
@@ -17,16 +18,30 @@ pub(super) struct StepPacker<'g> {
     /// Tensors that have a record, by graph tensor.
     records: HashMap<TensorId, u16>,
     scratch: Option<Region>,
+    isa: Isa,
 }
 
 impl<'g> StepPacker<'g> {
     pub fn new(graph: &'g Graph, planned: &'g Planned) -> Self {
-        StepPacker { graph, planned, image: ImageBuilder::default(), records: HashMap::new(), scratch: None }
+        StepPacker {
+            graph,
+            planned,
+            image: ImageBuilder::default(),
+            records: HashMap::new(),
+            scratch: None,
+            isa: Isa::Portable,
+        }
     }
 
     /// The step that the following calls belong to.
     pub fn begin(&mut self, step: &Step) {
         self.scratch = step.scratch;
+        self.isa = step.kernel.isa;
+    }
+
+    /// The set of kernels that was chosen for the step.
+    pub fn isa(&self) -> Isa {
+        self.isa
     }
 
     pub fn into_image(self) -> ImageBuilder {

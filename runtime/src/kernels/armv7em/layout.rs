@@ -1,0 +1,254 @@
+//! How weights lie in flash for these kernels, and how much scratch they need.
+//!
+//! ```text
+//! pair stream, per two output channels a, b:                quad stream, per four channels a, b, c, d:
+//!   1 word    bias of b                                       4 words   bias of b, d, a, c
+//!   per 4 taps t0..t3:                                        per 4 taps:
+//!     word    (256 a + b) of t0 | t2                            word    (256 a + b) of t0 | t2
+//!     word    (256 a + b) of t1 | t3                            word    (256 c + d) of t0 | t2
+//!                                                               word    (256 a + b) of t1 | t3
+//!                                                               word    (256 c + d) of t1 | t3
+//!   1 word    bias of a
+//!   3 words   multiplier, addend, shift of a                  12 words  multiplier, addend, shift of each
+//!   3 words   multiplier, addend, shift of b
+//! ```
+//!
+//! ```text
+//! depthwise stream, per channel with taps w[row][column]:
+//!   3 words   bytes w[row][0], w[row][1], w[row][1], w[row][2]: SXTB16 gives (w0, w1), rotated (w1, w2)
+//!   4 words   bias, multiplier, addend, shift
+//! ```
+//!
+//! Taps are padded with zeros to a multiple of four, channels with zeros to a whole pair or quad.
+
+use crate::fixed_point::Requantizer;
+use crate::kernels::geometry::{Conv2d, Strip, Window2d};
+
+/// How many channels share one pass over the taps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Two: for two pixels at a time.
+    Pair,
+    /// Four: for one pixel at a time.
+    Quad,
+}
+
+impl Block {
+    const fn channels(self) -> usize {
+        match self {
+            Block::Pair => 2,
+            Block::Quad => 4,
+        }
+    }
+
+    /// Words before the weights of a block.
+    const fn starts(self) -> usize {
+        match self {
+            Block::Pair => 1,
+            Block::Quad => 4,
+        }
+    }
+
+    /// Words of one block whose filters have `taps` weights.
+    pub const fn words(self, taps: usize) -> usize {
+        let n = self.channels();
+        n.saturating_mul(4).saturating_add(padded_taps(taps).saturating_mul(n) / 4)
+    }
+
+    /// Words of the stream of a layer.
+    pub const fn stream_words(self, taps: usize, n_outputs: usize) -> usize {
+        n_outputs.div_ceil(self.channels()).saturating_mul(self.words(taps))
+    }
+}
+
+/// Most taps whose products of int8 surely sum to less than 2^23 in magnitude, in whole steps of the main loops.
+pub const SEGMENT: usize = 512;
+
+/// Taps of a filter in the stream.
+pub const fn padded_taps(taps: usize) -> usize {
+    taps.saturating_add(3) / 4 * 4
+}
+
+/// Scratch of a convolution: two pixels' taps as int16, and as int8 where padding or odd channels ask for a copy.
+pub fn conv_2d_scratch_bytes(conv: &Conv2d) -> usize {
+    let taps = padded_taps(conv.filter_elements());
+    taps.saturating_mul(4).saturating_add(taps.saturating_mul(2))
+}
+
+/// How far below its input a convolution's output must start when the two overlap.
+///
+/// Pairs of pixels run on from one row to the next.
+pub fn conv_2d_lead_bytes(conv: &Conv2d) -> u32 {
+    let [_, _, n_outputs] = conv.window.output;
+    conv.window.lead_elements(Strip::Pixels(1)).saturating_add(n_outputs)
+}
+
+/// Words of one channel of a depthwise stream.
+pub const DEPTHWISE_WORDS: usize = 7;
+
+/// Whether [`super::depthwise_conv_2d`] takes a window: 3x3 without dilation, equal strides of 1 or 2, as many output
+/// channels as input channels.
+pub fn is_depthwise_3x3(window: &Window2d) -> bool {
+    let ([_, _, inputs], [_, _, outputs]) = (window.input, window.output);
+    window.kernel == [3, 3]
+        && window.dilation == [1, 1]
+        && matches!(window.stride, [1, 1] | [2, 2])
+        && inputs == outputs
+        && plane(window).into_iter().product::<usize>() < 1 << 24
+}
+
+/// Rows and columns of the padded plane that holds one channel; the columns are even.
+pub fn plane(window: &Window2d) -> [usize; 2] {
+    let [height, width, _] = window.output.map(|v| v as usize);
+    let [stride, _] = window.stride.map(|v| v as usize);
+    let extent = |n: usize| n.saturating_sub(1).saturating_mul(stride).saturating_add(3);
+    [extent(height), extent(width).saturating_add(1) / 2 * 2]
+}
+
+/// Scratch of a depthwise convolution: one plane of int16.
+pub fn depthwise_scratch_bytes(window: &Window2d) -> usize {
+    let [height, width] = plane(window);
+    height.saturating_mul(width).saturating_mul(2)
+}
+
+/// Scratch of a fully connected layer: a copy of the input when its end is no whole word.
+pub const fn fully_connected_scratch_bytes(n_inputs: usize) -> usize {
+    if n_inputs.is_multiple_of(4) { 0 } else { padded_taps(n_inputs) }
+}
+
+/// The layer whose weights are packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Products<'a> {
+    /// `[O, taps]`
+    pub weights: &'a [i8],
+    /// Per output channel, with the input's zero point folded in.
+    pub bias: &'a [i32],
+    /// Per output channel.
+    pub requantizers: &'a [Requantizer],
+    /// Of the output.
+    pub output_zero_point: i32,
+}
+
+impl Products<'_> {
+    /// Writes the stream of this layer.
+    ///
+    /// `None` when the layer is not for these kernels: a shift below 33 or above 54, a first channel of a pair whose sum
+    /// may leave 24 bits (never with up to [`SEGMENT`] taps, nor in quads), or `stream` of another length than
+    /// [`Block::stream_words`].
+    pub fn pack(&self, block: Block, stream: &mut [u32]) -> Option<()> {
+        let n_outputs = self.bias.len();
+        let taps = self.weights.len().checked_div(n_outputs)?;
+        if self.requantizers.len() != n_outputs || stream.len() != block.stream_words(taps, n_outputs) {
+            return None;
+        }
+        let n = block.channels();
+        let words = block.words(taps);
+        for (i, target) in (0..n_outputs.div_ceil(n)).map(|i| (i, i.saturating_mul(words))) {
+            let target = stream.get_mut(target..)?.get_mut(..words)?;
+            let (starts, rest) = target.split_at_mut_checked(block.starts())?;
+            let (packed, finish) = rest.split_at_mut_checked(padded_taps(taps).saturating_mul(n) / 4)?;
+            for pair in 0..n / 2 {
+                let first = i.saturating_mul(n).saturating_add(pair.saturating_mul(2));
+                let (a, b) = (self.channel(first, taps)?, self.channel(first.saturating_add(1), taps)?);
+                if block == Block::Pair && !a.fits_24_bits() {
+                    return None;
+                }
+                let finish = match block {
+                    Block::Pair => {
+                        let (bias, finish) = finish.split_first_mut()?;
+                        (*starts.first_mut()?, *bias) = (b.start as u32, a.start as u32);
+                        finish
+                    }
+                    Block::Quad => {
+                        *starts.get_mut(pair)? = b.start as u32;
+                        *starts.get_mut(pair.saturating_add(2))? = a.start as u32;
+                        finish.get_mut(pair.saturating_mul(6)..)?
+                    }
+                };
+                for (target, channel) in finish.as_chunks_mut::<3>().0.iter_mut().zip([&a, &b]) {
+                    *target = channel.finish;
+                }
+                for (four, words) in packed.chunks_exact_mut(n).enumerate() {
+                    let at = four.saturating_mul(4);
+                    *words.get_mut(pair)? = a.word(&b, at);
+                    *words.get_mut((n / 2).saturating_add(pair))? = a.word(&b, at.saturating_add(1));
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Writes the depthwise stream of this layer, whose weights are `[3, 3, C]`; `None` as for [`Products::pack`].
+    pub fn pack_depthwise(&self, stream: &mut [u32]) -> Option<()> {
+        let n = self.bias.len();
+        if self.requantizers.len() != n || self.weights.len() != n.checked_mul(9)? {
+            return None;
+        }
+        let (blocks, []) = stream.as_chunks_mut::<DEPTHWISE_WORDS>() else { return None };
+        if blocks.len() != n {
+            return None;
+        }
+        for (c, [row_0, row_1, row_2, bias, finish @ ..]) in blocks.iter_mut().enumerate() {
+            let mut filter = [0i8; 9];
+            for (tap, w) in filter.iter_mut().enumerate() {
+                *w = *self.weights.get(tap.checked_mul(n)?.checked_add(c)?)?;
+            }
+            let channel = self.finished(c, &filter)?;
+            for (word, [a, b, c]) in [row_0, row_1, row_2].into_iter().zip(filter.as_chunks::<3>().0) {
+                *word = u32::from_le_bytes([*a as u8, *b as u8, *b as u8, *c as u8]);
+            }
+            (*bias, *finish) = (channel.start as u32, channel.finish);
+        }
+        Some(())
+    }
+
+    /// Channel `o`; one of zeros beyond the last.
+    fn channel(&self, o: usize, taps: usize) -> Option<Channel<'_>> {
+        if o >= self.bias.len() {
+            return Some(Channel { weights: &[], start: 0, finish: [0, 0, 1] });
+        }
+        self.finished(o, self.weights.get(o.checked_mul(taps)?..)?.get(..taps)?)
+    }
+
+    /// Channel `o`, whose filter is `weights`.
+    fn finished<'w>(&self, o: usize, weights: &'w [i8]) -> Option<Channel<'w>> {
+        let bias = *self.bias.get(o)?;
+        let requantizer = *self.requantizers.get(o)?;
+        if requantizer.multiplier == 0 || weights.iter().all(|&w| w == 0) {
+            let steps = requantizer.requantize(bias).clamp(-512, 512).saturating_add(self.output_zero_point);
+            return Some(Channel { weights, start: 0, finish: [0, steps.wrapping_shl(1) as u32, 1] });
+        }
+        let shift = requantizer.shift.checked_sub(32)?;
+        // SMMLA adds below 2^30 in magnitude, the zero point below 2^29.
+        if !(1..=22).contains(&shift) {
+            return None;
+        }
+        let addend = (1i32 << (shift - 1)).wrapping_add(self.output_zero_point << shift);
+        let finish = [requantizer.multiplier as u32, addend as u32, u32::from(shift)];
+        Some(Channel { weights, start: bias, finish })
+    }
+}
+
+/// One output channel.
+struct Channel<'a> {
+    weights: &'a [i8],
+    start: i32,
+    finish: [u32; 3],
+}
+
+impl Channel<'_> {
+    /// Whether no int8 input can bring the sum of the products to 2^23 or beyond.
+    fn fits_24_bits(&self) -> bool {
+        self.weights.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>() < 1 << 16
+    }
+
+    fn weight(&self, tap: usize) -> i32 {
+        self.weights.get(tap).map_or(0, |&w| i32::from(w))
+    }
+
+    /// Taps `at` and `at + 2` of this channel (high) and of `low`.
+    fn word(&self, low: &Self, at: usize) -> u32 {
+        let half = |tap: usize| self.weight(tap).wrapping_mul(256).wrapping_add(low.weight(tap)) as u16;
+        u32::from(half(at)) | u32::from(half(at.saturating_add(2))) << 16
+    }
+}

@@ -1,0 +1,79 @@
+//! Kernels for the DSP extension: which layers they take, and their packed weights.
+
+use super::{ChannelArrays, Chosen, Overlap};
+use crate::graph::{Graph, Node, Operator, Window};
+use tinfer::isa::Isa;
+use tinfer::kernels::armv7em::layout::{
+    Block, DEPTHWISE_WORDS, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, depthwise_scratch_bytes,
+    fully_connected_scratch_bytes, is_depthwise_3x3,
+};
+use tinfer::kernels::geometry::{Conv2d, Window2d};
+use tinfer::tensor::ElementType;
+
+/// The kernel for a node; `None` when only the portable one takes it.
+pub(super) fn choose(graph: &Graph, node: &Node) -> Option<Chosen> {
+    let input = graph.tensor(*node.inputs.first()?);
+    if input.constant.is_some() || graph.tensor(node.outputs[0]).element_type != ElementType::I8 {
+        return None;
+    }
+    let fast = |scratch_bytes, overlap| Chosen { isa: Isa::Armv7em, scratch_bytes, overlap };
+    let stream = || stream(graph, node).map(|_| ());
+    match &node.operator {
+        Operator::Conv2d { window, groups: 1, .. } => {
+            let conv = Conv2d { window: window_2d(graph, node, window)?, groups: 1 }.check()?;
+            stream().map(|()| fast(conv_2d_scratch_bytes(&conv), Overlap::Lead(conv_2d_lead_bytes(&conv) as usize)))
+        }
+        Operator::DepthwiseConv2d { window, multiplier: 1, .. } => {
+            let window = window_2d(graph, node, window)?.check().filter(is_depthwise_3x3)?;
+            stream().map(|()| fast(depthwise_scratch_bytes(&window), Overlap::SameStart))
+        }
+        Operator::FullyConnected { .. } => {
+            let n_inputs = *input.shape.last()?;
+            let one_row = input.n_elements() == n_inputs;
+            one_row.then(stream)?.map(|()| fast(fully_connected_scratch_bytes(n_inputs), Overlap::Never))
+        }
+        _ => None,
+    }
+}
+
+/// The packed weights of a layer for [`choose`]'s kernel.
+pub fn stream(graph: &Graph, node: &Node) -> Option<Vec<u32>> {
+    let channels = ChannelArrays::new(graph, node).ok()?;
+    let n_outputs = channels.bias.len();
+    let taps = channels.weights.len().checked_div(n_outputs)?;
+    let products = Products {
+        weights: &channels.weights,
+        bias: &channels.bias,
+        requantizers: &channels.requantizers,
+        output_zero_point: graph.tensor(node.outputs[0]).quantization.as_ref()?.zero_point,
+    };
+    let block = match node.operator {
+        Operator::DepthwiseConv2d { .. } => {
+            let mut stream = vec![0; n_outputs * DEPTHWISE_WORDS];
+            products.pack_depthwise(&mut stream)?;
+            return Some(stream);
+        }
+        Operator::FullyConnected { .. } => Block::Quad,
+        _ => Block::Pair,
+    };
+    let mut stream = vec![0; block.stream_words(taps, n_outputs)];
+    products.pack(block, &mut stream)?;
+    Some(stream)
+}
+
+/// The window as kernels see it.
+pub(super) fn window_2d(graph: &Graph, node: &Node, window: &Window) -> Option<Window2d> {
+    let nhwc = |id: crate::graph::TensorId| match graph.tensor(id).shape[..] {
+        [1, h, w, c] => Some([h, w, c].map(|d| d as u32)),
+        _ => None,
+    };
+    let pair = |p: [usize; 2]| p.map(|v| v as u32);
+    Some(Window2d {
+        input: nhwc(node.inputs[0])?,
+        output: nhwc(node.outputs[0])?,
+        kernel: pair(window.kernel),
+        stride: pair(window.stride),
+        dilation: pair(window.dilation),
+        padding: pair(window.padding),
+    })
+}
