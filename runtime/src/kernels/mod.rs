@@ -12,8 +12,10 @@
 pub mod armv7em;
 pub mod contract;
 pub mod geometry;
+mod memory;
 mod operand;
 pub mod parameters;
 pub mod portable;
 
+pub use memory::{Activations, Apart};
 pub use operand::{Operand, Placed};

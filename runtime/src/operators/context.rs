@@ -25,21 +25,6 @@ pub struct Map<'b, I, O> {
     pub scratch: &'b mut [u8],
 }
 
-/// The arena as one region, and where input 0, output 0 and the scratch are in it, in elements.
-///
-/// All ranges lie inside the region. Input and output may overlap as the operator's [`InPlace`](super::InPlace) says.
-#[derive(Debug)]
-pub struct InOneRegion<'b, T> {
-    /// The arena.
-    pub region: &'b mut [T],
-    /// Input 0.
-    pub input: Range<usize>,
-    /// Output 0.
-    pub output: Range<usize>,
-    /// Scratch, empty if the plan gives none.
-    pub scratch: Range<usize>,
-}
-
 /// Two inputs, one output and the scratch of a step.
 #[derive(Debug)]
 pub struct Map2<'b, I, O> {
@@ -136,18 +121,6 @@ impl<'a, 'i> StepContext<'a, 'i> {
     /// The whole arena as elements, for kernels that may work in place.
     pub fn region<T: Pod>(&mut self) -> Option<&mut [T]> {
         cast_mut(self.arena)
-    }
-
-    /// Input 0, output 0 and scratch of a kernel whose output may overlap its input.
-    pub fn in_one_region<T: Pod>(&mut self) -> Option<InOneRegion<'_, T>> {
-        let input = elements::<T>(arena_range(&self.input(0)?)?)?;
-        let output = self.output_elements::<T>(0)?;
-        let scratch = elements::<T>(self.scratch_range())?;
-        let region = self.region()?;
-        for range in [&input, &output, &scratch] {
-            region.get(range.clone())?;
-        }
-        Some(InOneRegion { region, input, output, scratch })
     }
 
     /// Input `i` as an operand of a kernel that works on [`StepContext::region`].

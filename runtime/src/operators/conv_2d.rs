@@ -7,22 +7,22 @@
 //! ```
 
 use super::limits::{LimitsF32, LimitsI8, channels_i8, check_channels_i8};
-use super::window::{self, WINDOW_RULE, WindowRecord};
+use super::window::{self, WINDOW_RULE, WindowRecord, lead};
 use super::{InPlace, Operator, StepOperands};
 use crate::image::TensorView;
 use crate::image::bytes::{RecordWriter, u32_at};
 use crate::kernels::geometry::Conv2d;
-use crate::kernels::portable::{conv_2d_f32, conv_2d_i8};
+use crate::kernels::portable::{conv_2d_f32_on, conv_2d_i8_on};
 use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// int8 with per-channel weights.
 pub static CONV_2D_I8: Operator =
-    Operator { code: 0x0012, name: "conv_2d_i8", in_place: InPlace::Never, check: check_i8, run: run_i8 };
+    Operator { code: 0x0012, name: "conv_2d_i8", in_place: InPlace::Lead(lead), check: check_i8, run: run_i8 };
 
 /// float32.
 pub static CONV_2D_F32: Operator =
-    Operator { code: 0x0011, name: "conv_2d_f32", in_place: InPlace::Never, check: check_f32, run: run_f32 };
+    Operator { code: 0x0011, name: "conv_2d_f32", in_place: InPlace::Lead(lead), check: check_f32, run: run_f32 };
 
 const LIMITS_AT: usize = window::SIZE + 4;
 
@@ -76,8 +76,7 @@ fn run_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let conv = geometry(ctx.parameters(), &ctx.input(0)?, &ctx.output(0)?)?;
     let channels = channels_i8(ctx, LIMITS_AT)?;
     let weights = ctx.constant(1)?;
-    let map = ctx.map(0, 0)?;
-    conv_2d_i8(&conv, &channels, map.input, weights, map.output)
+    conv_2d_i8_on(&conv, &channels, &mut ctx.placed()?, weights)
 }
 
 fn check_f32(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
@@ -92,6 +91,5 @@ fn run_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let conv = geometry(ctx.parameters(), &ctx.input(0)?, &ctx.output(0)?)?;
     let limits = LimitsF32::view(ctx.parameters(), LIMITS_AT)?.output();
     let (weights, bias) = (ctx.constant(1)?, ctx.constant(2)?);
-    let map = ctx.map(0, 0)?;
-    conv_2d_f32(&conv, &limits, map.input, weights, bias, map.output)
+    conv_2d_f32_on(&conv, &limits, &mut ctx.placed()?, weights, bias)
 }

@@ -8,21 +8,31 @@
 //! C' is the number of output channels, a multiple of C.
 
 use super::limits::{LimitsF32, LimitsI8, channels_i8, check_channels_i8};
-use super::window::{self, WINDOW_RULE, WindowRecord};
+use super::window::{self, WINDOW_RULE, WindowRecord, lead};
 use super::{InPlace, Operator, StepOperands};
 use crate::image::bytes::RecordWriter;
 use crate::kernels::geometry::Window2d;
-use crate::kernels::portable::{depthwise_conv_2d_f32, depthwise_conv_2d_i8};
+use crate::kernels::portable::{depthwise_conv_2d_f32_on, depthwise_conv_2d_i8_on};
 use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// int8 with per-channel weights.
-pub static DEPTHWISE_CONV_2D_I8: Operator =
-    Operator { code: 0x0022, name: "depthwise_conv_2d_i8", in_place: InPlace::Never, check: check_i8, run: run_i8 };
+pub static DEPTHWISE_CONV_2D_I8: Operator = Operator {
+    code: 0x0022,
+    name: "depthwise_conv_2d_i8",
+    in_place: InPlace::Lead(lead),
+    check: check_i8,
+    run: run_i8,
+};
 
 /// float32.
-pub static DEPTHWISE_CONV_2D_F32: Operator =
-    Operator { code: 0x0021, name: "depthwise_conv_2d_f32", in_place: InPlace::Never, check: check_f32, run: run_f32 };
+pub static DEPTHWISE_CONV_2D_F32: Operator = Operator {
+    code: 0x0021,
+    name: "depthwise_conv_2d_f32",
+    in_place: InPlace::Lead(lead),
+    check: check_f32,
+    run: run_f32,
+};
 
 /// Parameters of both precisions.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,8 +87,7 @@ fn run_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let window = geometry(ctx)?;
     let channels = channels_i8(ctx, window::SIZE)?;
     let weights = ctx.constant(1)?;
-    let map = ctx.map(0, 0)?;
-    depthwise_conv_2d_i8(&window, &channels, map.input, weights, map.output)
+    depthwise_conv_2d_i8_on(&window, &channels, &mut ctx.placed()?, weights)
 }
 
 fn check_f32(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
@@ -93,6 +102,5 @@ fn run_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let window = geometry(ctx)?;
     let limits = LimitsF32::view(ctx.parameters(), window::SIZE)?.output();
     let (weights, bias) = (ctx.constant(1)?, ctx.constant(2)?);
-    let map = ctx.map(0, 0)?;
-    depthwise_conv_2d_f32(&window, &limits, map.input, weights, bias, map.output)
+    depthwise_conv_2d_f32_on(&window, &limits, &mut ctx.placed()?, weights, bias)
 }

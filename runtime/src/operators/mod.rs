@@ -18,8 +18,8 @@ pub mod softmax;
 pub mod unary;
 pub mod window;
 
+pub use context::StepContext;
 pub(crate) use context::arena_range;
-pub use context::{InOneRegion, StepContext};
 pub use overlap::InPlace;
 
 use crate::error::BindError;
@@ -76,15 +76,25 @@ impl<'a> StepOperands<'a> {
         self.step.scratch_bytes as usize
     }
 
+    /// Input `i` of whatever type.
+    pub fn any_input(&self, i: usize) -> Option<TensorView> {
+        self.image.tensor(self.step.input(i)?)
+    }
+
+    /// Output `i` of whatever type.
+    pub fn any_output(&self, i: usize) -> Option<TensorView> {
+        self.image.tensor(self.step.output(i)?)
+    }
+
     /// Input `i`, which must exist and have this element type.
     pub fn input(&self, i: usize, element_type: ElementType) -> Result<TensorView, &'static str> {
-        let tensor = self.step.input(i).and_then(|t| self.image.tensor(t)).ok_or("an input is missing")?;
+        let tensor = self.any_input(i).ok_or("an input is missing")?;
         if tensor.element_type == element_type { Ok(tensor) } else { Err("an input has the wrong element type") }
     }
 
     /// Output `i`, which must exist and have this element type.
     pub fn output(&self, i: usize, element_type: ElementType) -> Result<TensorView, &'static str> {
-        let tensor = self.step.output(i).and_then(|t| self.image.tensor(t)).ok_or("an output is missing")?;
+        let tensor = self.any_output(i).ok_or("an output is missing")?;
         if tensor.element_type == element_type { Ok(tensor) } else { Err("an output has the wrong element type") }
     }
 

@@ -8,7 +8,7 @@
 //! ```
 
 use super::limits::{LimitsF32, LimitsI8, zero_point_i8};
-use super::window::{self, WINDOW_RULE, WindowRecord};
+use super::window::{self, WINDOW_RULE, WindowRecord, lead};
 use super::{InPlace, Operator, StepOperands};
 use crate::fixed_point::Requantizer;
 use crate::image::TensorView;
@@ -16,20 +16,25 @@ use crate::image::bytes::{RecordWriter, i32_at, u8_at};
 use crate::kernels::geometry::Window2d;
 use crate::kernels::parameters::OutputI8;
 use crate::kernels::portable::{
-    AveragePoolI8, Divisor, average_pool_2d_f32, average_pool_2d_i8, max_pool_2d_f32, max_pool_2d_i8,
+    AveragePoolI8, Divisor, average_pool_2d_f32_on, average_pool_2d_i8_on, max_pool_2d_f32_on, max_pool_2d_i8_on,
 };
 use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// Maximum in int8; input and output have the same quantization.
-pub static MAX_POOL_2D_I8: Operator =
-    Operator { code: 0x0082, name: "max_pool_2d_i8", in_place: InPlace::Never, check: check_max_i8, run: run_max_i8 };
+pub static MAX_POOL_2D_I8: Operator = Operator {
+    code: 0x0082,
+    name: "max_pool_2d_i8",
+    in_place: InPlace::Lead(lead),
+    check: check_max_i8,
+    run: run_max_i8,
+};
 
 /// Maximum in float32.
 pub static MAX_POOL_2D_F32: Operator = Operator {
     code: 0x0081,
     name: "max_pool_2d_f32",
-    in_place: InPlace::Never,
+    in_place: InPlace::Lead(lead),
     check: check_max_f32,
     run: run_max_f32,
 };
@@ -38,7 +43,7 @@ pub static MAX_POOL_2D_F32: Operator = Operator {
 pub static AVERAGE_POOL_2D_I8: Operator = Operator {
     code: 0x0092,
     name: "average_pool_2d_i8",
-    in_place: InPlace::Never,
+    in_place: InPlace::Lead(lead),
     check: check_average_i8,
     run: run_average_i8,
 };
@@ -47,7 +52,7 @@ pub static AVERAGE_POOL_2D_I8: Operator = Operator {
 pub static AVERAGE_POOL_2D_F32: Operator = Operator {
     code: 0x0091,
     name: "average_pool_2d_f32",
-    in_place: InPlace::Never,
+    in_place: InPlace::Lead(lead),
     check: check_average_f32,
     run: run_average_f32,
 };
@@ -140,8 +145,7 @@ fn check_max_i8(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
 
 fn run_max_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let window = geometry(ctx)?;
-    let map = ctx.map(0, 0)?;
-    max_pool_2d_i8(&window, map.input, map.output)
+    max_pool_2d_i8_on(&window, &mut ctx.placed()?)
 }
 
 fn check_max_f32(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
@@ -150,8 +154,7 @@ fn check_max_f32(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
 
 fn run_max_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let window = geometry(ctx)?;
-    let map = ctx.map(0, 0)?;
-    max_pool_2d_f32(&window, map.input, map.output)
+    max_pool_2d_f32_on(&window, &mut ctx.placed()?)
 }
 
 fn divisor(parameters: &[u8], count_include_pad_at: usize) -> Option<Divisor> {
@@ -181,8 +184,7 @@ fn run_average_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let window = geometry(ctx)?;
     let average = average(ctx.parameters(), &ctx.input(0)?, LimitsI8::of(ctx, 26)?)?;
     let divisor = divisor(ctx.parameters(), 25)?;
-    let map = ctx.map(0, 0)?;
-    average_pool_2d_i8(&window, &average, divisor, map.input, map.output)
+    average_pool_2d_i8_on(&window, &average, divisor, &mut ctx.placed()?)
 }
 
 fn check_average_f32(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
@@ -195,6 +197,5 @@ fn run_average_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let window = geometry(ctx)?;
     let limits = LimitsF32::view(ctx.parameters(), 24)?.output();
     let divisor = divisor(ctx.parameters(), 20)?;
-    let map = ctx.map(0, 0)?;
-    average_pool_2d_f32(&window, &limits, divisor, map.input, map.output)
+    average_pool_2d_f32_on(&window, &limits, divisor, &mut ctx.placed()?)
 }

@@ -4,9 +4,10 @@
 //! 0 kernel u16[2]   4 stride u16[2]   8 dilation u16[2]   12 padding u16[4] top, left, bottom, right .. 20
 //! ```
 
+use super::StepOperands;
 use crate::image::TensorView;
 use crate::image::bytes::{RecordWriter, u16_at};
-use crate::kernels::geometry::Window2d;
+use crate::kernels::geometry::{Strip, Window2d};
 use crate::kernels::portable::Divisor;
 
 /// Bytes of the record.
@@ -62,6 +63,13 @@ impl WindowRecord {
         let [_, _, bottom, right] = self.padding.map(u32::from);
         if count_include_pad { Divisor::Padded { bottom, right } } else { Divisor::Inside }
     }
+}
+
+/// Bytes by which the output of a kernel that works pixel after pixel must start below its input to overlap it.
+pub(super) fn lead(operands: &StepOperands<'_>) -> Option<u32> {
+    let (input, output) = (operands.any_input(0)?, operands.any_output(0)?);
+    let window = WindowRecord::view(operands.parameters())?.geometry(&input, &output)?;
+    window.lead_elements(Strip::Pixels(1)).checked_mul(u32::try_from(input.element_type.size_bytes()).ok()?)
 }
 
 /// The rule that all users of a window share.

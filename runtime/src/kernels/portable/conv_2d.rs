@@ -1,9 +1,10 @@
 //! Two-dimensional convolution with groups, strides, dilation and any padding.
 
 use super::dot::{dot_i8, dot_i16, outer_f32, sum_i8};
-use super::rows::{rows, rows_mut};
+use super::rows::rows;
 use crate::kernels::geometry::{Conv2d, Taps};
 use crate::kernels::parameters::{ChannelsI8, OutputF32};
+use crate::kernels::{Activations, Apart};
 
 /// Convolution in int8.
 ///
@@ -11,23 +12,30 @@ use crate::kernels::parameters::{ChannelsI8, OutputF32};
 /// - `input`: NHWC `[1, H, W, C]` i8
 /// - `weights`: OHWI `[O, KH, KW, C / groups]` i8
 /// - `channels`: one bias, multiplier and shift per output channel
-/// - `output`: NHWC `[1, OH, OW, O]` i8, apart from `input`
+/// - `output`: NHWC `[1, OH, OW, O]` i8
+///
+/// # Memory
+/// Writes pixel after pixel ([`Strip::Pixels`](crate::kernels::geometry::Strip::Pixels) of 1).
 ///
 /// # Algorithm
 /// `output = clamp(output_zero_point + requantize[o](bias[o] + sum(x * w)), min, max)` with raw int8 `x` and `w`.
 /// `-input_zero_point * sum(w)` is in the bias already, so a tap in the padding contributes `input_zero_point * w`.
-pub fn conv_2d_i8(conv: &Conv2d, channels: &ChannelsI8, input: &[i8], weights: &[i8], output: &mut [i8]) -> Option<()> {
+pub fn conv_2d_i8_on(
+    conv: &Conv2d,
+    channels: &ChannelsI8,
+    memory: &mut impl Activations<i8>,
+    weights: &[i8],
+) -> Option<()> {
     let window = &conv.window;
     let (vertical, horizontal) = (window.vertical(), window.horizontal());
     let [_, width, depth] = window.input.map(|v| v as usize);
-    let [_, output_width, output_channels] = window.output.map(|v| v as usize);
+    let [output_height, output_width, _] = window.output.map(|v| v as usize);
     let [_, kernel_width] = window.kernel.map(|v| v as usize);
     let group = Group {
         inputs: conv.input_channels_per_group(),
         outputs: conv.output_channels_per_group(),
         filter: conv.filter_elements(),
     };
-    let output_pitch = output_width.wrapping_mul(output_channels);
     let row_pitch = width.wrapping_mul(depth);
     // With one group and neighbouring taps, all taps of a row are one stretch of the input and of the filter.
     let joined = conv.groups == 1 && horizontal.dilation() == 1;
@@ -36,13 +44,16 @@ pub fn conv_2d_i8(conv: &Conv2d, channels: &ChannelsI8, input: &[i8], weights: &
     let patch_length = group.filter.next_multiple_of(LANES).min(PATCH_ELEMENTS);
     let mut patch = [0i16; PATCH_ELEMENTS];
 
-    let output_rows = rows_mut(output.get_mut(..window.output_elements())?, output_pitch);
-    for (oy, output_row) in output_rows.enumerate() {
+    // Where the next group of output channels goes.
+    let mut target_at = 0usize;
+    for oy in 0..output_height {
         let y = vertical.taps(oy);
-        for (ox, output_pixel) in rows_mut(output_row, output_channels).enumerate() {
+        for ox in 0..output_width {
             let x = horizontal.taps(ox);
             let first_pixel = y.position.wrapping_mul(row_pitch).wrapping_add(x.position.wrapping_mul(depth));
-            for (g, output_group) in rows_mut(output_pixel, group.outputs).enumerate() {
+            for g in 0..conv.groups as usize {
+                let targets = target_at..target_at.wrapping_add(group.outputs);
+                target_at = targets.end;
                 let corner = first_pixel.wrapping_add(g.wrapping_mul(group.inputs));
                 let first_output = g.wrapping_mul(group.outputs);
                 let stretches = Stretches {
@@ -64,6 +75,7 @@ pub fn conv_2d_i8(conv: &Conv2d, channels: &ChannelsI8, input: &[i8], weights: &
                     if padded {
                         taps.fill(channels.input_zero_point as i16);
                     }
+                    let input = memory.input();
                     stretches.for_each(|from, to, len| {
                         let source = input.get(from..)?.get(..len)?;
                         for (t, s) in taps.get_mut(to..)?.iter_mut().zip(source) {
@@ -72,7 +84,8 @@ pub fn conv_2d_i8(conv: &Conv2d, channels: &ChannelsI8, input: &[i8], weights: &
                         Some(())
                     })?;
                     let mut at = first_output.wrapping_mul(group.filter);
-                    for (target, channel) in output_group.iter_mut().zip(channels.from(first_output)?) {
+                    let targets = memory.output().get_mut(targets)?;
+                    for (target, channel) in targets.iter_mut().zip(channels.from(first_output)?) {
                         let filter = weights.get(at..)?;
                         // The last filters have no weights behind them.
                         let sum = match (patch.get(..patch_length)?, filter.get(..patch_length)) {
@@ -85,8 +98,8 @@ pub fn conv_2d_i8(conv: &Conv2d, channels: &ChannelsI8, input: &[i8], weights: &
                     continue;
                 }
                 let filters = rows(weights.get(first_output.wrapping_mul(group.filter)..)?, group.filter);
-                let targets = output_group.iter_mut().zip(filters).zip(channels.from(first_output)?);
-                for ((target, filter), channel) in targets {
+                for ((target, filter), channel) in targets.zip(filters).zip(channels.from(first_output)?) {
+                    let input = memory.input();
                     let mut acc = channel.bias;
                     let mut inside = 0i32;
                     stretches.for_each(|from, to, len| {
@@ -101,12 +114,17 @@ pub fn conv_2d_i8(conv: &Conv2d, channels: &ChannelsI8, input: &[i8], weights: &
                         let outside = sum_i8(filter).wrapping_sub(inside);
                         acc = acc.wrapping_add(outside.wrapping_mul(channels.input_zero_point));
                     }
-                    *target = channels.output.requantize(channel.requantizer, acc);
+                    *memory.output().get_mut(target)? = channels.output.requantize(channel.requantizer, acc);
                 }
             }
         }
     }
     Some(())
+}
+
+/// [`conv_2d_i8_on`] with `output` apart from `input`.
+pub fn conv_2d_i8(conv: &Conv2d, channels: &ChannelsI8, input: &[i8], weights: &[i8], output: &mut [i8]) -> Option<()> {
+    conv_2d_i8_on(conv, channels, &mut Apart { input, output }, weights)
 }
 
 /// Longest filter that is run on a copied patch: 1 KiB of stack.
@@ -160,26 +178,27 @@ impl Stretches {
 /// - `input`: NHWC `[1, H, W, C]` f32
 /// - `weights`: GHWIO `[groups, KH, KW, C / groups, O / groups]` f32
 /// - `bias`: `[O]` f32
-/// - `output`: NHWC `[1, OH, OW, O]` f32, apart from `input`
+/// - `output`: NHWC `[1, OH, OW, O]` f32
+///
+/// # Memory
+/// As [`conv_2d_i8_on`].
 ///
 /// # Algorithm
 /// `output = clamp(bias[o] + sum(x * w), min, max)`, summed in the order (kh, kw, ci), multiply then add, never fused.
 /// Taps in the padding are left out. Output channels are the innermost loop: vectorizing it changes no sum.
-pub fn conv_2d_f32(
+pub fn conv_2d_f32_on(
     conv: &Conv2d,
     limits: &OutputF32,
-    input: &[f32],
+    memory: &mut impl Activations<f32>,
     weights: &[f32],
     bias: &[f32],
-    output: &mut [f32],
 ) -> Option<()> {
     let window = &conv.window;
     let (vertical, horizontal) = (window.vertical(), window.horizontal());
     let [_, width, depth] = window.input.map(|v| v as usize);
-    let [_, output_width, output_channels] = window.output.map(|v| v as usize);
+    let [output_height, output_width, _] = window.output.map(|v| v as usize);
     let (inputs, outputs) = (conv.input_channels_per_group(), conv.output_channels_per_group());
     let [_, kernel_width] = window.kernel.map(|v| v as usize);
-    let output_pitch = output_width.wrapping_mul(output_channels);
     let tap_elements = inputs.wrapping_mul(outputs);
     let group_elements = tap_elements.wrapping_mul(window.kernel_elements());
     let pixel = Pixel {
@@ -190,32 +209,50 @@ pub fn conv_2d_f32(
         weight_pitch: kernel_width.wrapping_mul(tap_elements),
         tap_elements,
     };
-    let output_rows = rows_mut(output.get_mut(..window.output_elements())?, output_pitch);
-    for (oy, output_row) in output_rows.enumerate() {
+    // Where the next group of output channels goes.
+    let mut target_at = 0usize;
+    for oy in 0..output_height {
         let y = vertical.taps(oy);
-        for (ox, output_pixel) in rows_mut(output_row, output_channels).enumerate() {
+        for ox in 0..output_width {
             let x = horizontal.taps(ox);
             let corner = y.position.wrapping_mul(width).wrapping_add(x.position).wrapping_mul(depth);
-            for (g, output_group) in rows_mut(output_pixel, outputs).enumerate() {
-                let input = input.get(corner.wrapping_add(g.wrapping_mul(inputs))..).unwrap_or(&[]);
-                let weights = weights.get(g.wrapping_mul(group_elements)..)?;
-                let bias = bias.get(g.wrapping_mul(outputs)..)?.get(..outputs)?;
-                let mut first = 0;
-                let (wide, rest) = output_group.as_chunks_mut::<16>();
-                for block in wide {
-                    first = pixel.block(block, first, y, x, input, weights, bias, limits)?;
+            for g in 0..conv.groups as usize {
+                let group = PixelGroup {
+                    pixel: &pixel,
+                    y,
+                    x,
+                    corner: corner.wrapping_add(g.wrapping_mul(inputs)),
+                    weights: weights.get(g.wrapping_mul(group_elements)..)?,
+                    bias: bias.get(g.wrapping_mul(outputs)..)?.get(..outputs)?,
+                    limits,
+                };
+                let mut first = 0usize;
+                while outputs.wrapping_sub(first) >= 16 {
+                    first = group.block::<16>(memory, target_at, first)?;
                 }
-                let (narrow, rest) = rest.as_chunks_mut::<4>();
-                for block in narrow {
-                    first = pixel.block(block, first, y, x, input, weights, bias, limits)?;
+                while outputs.wrapping_sub(first) >= 4 {
+                    first = group.block::<4>(memory, target_at, first)?;
                 }
-                for single in rest.as_chunks_mut::<1>().0 {
-                    first = pixel.block(single, first, y, x, input, weights, bias, limits)?;
+                while first < outputs {
+                    first = group.block::<1>(memory, target_at, first)?;
                 }
+                target_at = target_at.wrapping_add(outputs);
             }
         }
     }
     Some(())
+}
+
+/// [`conv_2d_f32_on`] with `output` apart from `input`.
+pub fn conv_2d_f32(
+    conv: &Conv2d,
+    limits: &OutputF32,
+    input: &[f32],
+    weights: &[f32],
+    bias: &[f32],
+    output: &mut [f32],
+) -> Option<()> {
+    conv_2d_f32_on(conv, limits, &mut Apart { input, output }, weights, bias)
 }
 
 /// Distances that one output pixel of a float32 convolution needs.
@@ -228,33 +265,43 @@ struct Pixel {
     tap_elements: usize,
 }
 
-impl Pixel {
-    /// `N` output channels from `first` on; answers the channel after them.
+/// One output pixel's channels of one group.
+struct PixelGroup<'a> {
+    pixel: &'a Pixel,
+    y: Taps,
+    x: Taps,
+    /// Element of the input under the first tap inside.
+    corner: usize,
+    weights: &'a [f32],
+    bias: &'a [f32],
+    limits: &'a OutputF32,
+}
+
+impl PixelGroup<'_> {
+    /// `N` output channels from `first` on, of a group whose outputs start at `target_at`; answers the channel after
+    /// them.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)]
     fn block<const N: usize>(
         &self,
-        target: &mut [f32; N],
+        memory: &mut impl Activations<f32>,
+        target_at: usize,
         first: usize,
-        y: Taps,
-        x: Taps,
-        input: &[f32],
-        weights: &[f32],
-        bias: &[f32],
-        limits: &OutputF32,
     ) -> Option<usize> {
-        let mut acc: [f32; N] = *bias.get(first..)?.first_chunk()?;
-        for ky in 0..y.count {
-            for kx in 0..x.count {
-                let at = ky.wrapping_mul(self.row_pitch).wrapping_add(kx.wrapping_mul(self.tap_pitch));
-                let x_taps = input.get(at..)?.get(..self.inputs)?;
-                let row = y.first.wrapping_add(ky).wrapping_mul(self.weight_pitch);
-                let tap = x.first.wrapping_add(kx).wrapping_mul(self.tap_elements);
-                let rows = weights.get(row.wrapping_add(tap)..)?.get(..self.tap_elements)?;
-                outer_f32(&mut acc, x_taps, rows, self.outputs, first)?;
+        let Pixel { inputs, outputs, row_pitch, tap_pitch, weight_pitch, tap_elements } = *self.pixel;
+        let mut acc: [f32; N] = *self.bias.get(first..)?.first_chunk()?;
+        let input = memory.input().get(self.corner..).unwrap_or(&[]);
+        for ky in 0..self.y.count {
+            for kx in 0..self.x.count {
+                let at = ky.wrapping_mul(row_pitch).wrapping_add(kx.wrapping_mul(tap_pitch));
+                let x_taps = input.get(at..)?.get(..inputs)?;
+                let row = self.y.first.wrapping_add(ky).wrapping_mul(weight_pitch);
+                let tap = self.x.first.wrapping_add(kx).wrapping_mul(tap_elements);
+                let rows = self.weights.get(row.wrapping_add(tap)..)?.get(..tap_elements)?;
+                outer_f32(&mut acc, x_taps, rows, outputs, first)?;
             }
         }
-        *target = acc.map(|v| limits.finish(v));
+        let target: &mut [f32; N] = memory.output().get_mut(target_at.wrapping_add(first)..)?.first_chunk_mut()?;
+        *target = acc.map(|v| self.limits.finish(v));
         Some(first.wrapping_add(N))
     }
 }

@@ -15,11 +15,16 @@ mod softmax;
 mod strided_copy;
 
 pub use batch_matmul::{BatchMatMulI8, batch_matmul_f32, batch_matmul_i8};
-pub use conv_2d::{conv_2d_f32, conv_2d_i8};
-pub use depthwise_conv_2d::{depthwise_conv_2d_f32, depthwise_conv_2d_i8};
+pub use conv_2d::{conv_2d_f32, conv_2d_f32_on, conv_2d_i8, conv_2d_i8_on};
+pub use depthwise_conv_2d::{
+    depthwise_conv_2d_f32, depthwise_conv_2d_f32_on, depthwise_conv_2d_i8, depthwise_conv_2d_i8_on,
+};
 pub use elementwise::{AddI8, BinaryF32, MulI8, UnaryF32, add_i8, binary_f32, mul_i8, table_lookup_i8, unary_f32};
 pub use fully_connected::{fully_connected_f32, fully_connected_i8};
-pub use pool_2d::{AveragePoolI8, Divisor, average_pool_2d_f32, average_pool_2d_i8, max_pool_2d_f32, max_pool_2d_i8};
+pub use pool_2d::{
+    AveragePoolI8, Divisor, average_pool_2d_f32, average_pool_2d_f32_on, average_pool_2d_i8, average_pool_2d_i8_on,
+    max_pool_2d_f32, max_pool_2d_f32_on, max_pool_2d_i8, max_pool_2d_i8_on,
+};
 pub use softmax::{softmax_f32, softmax_i8, softmax_table_bits};
 pub use strided_copy::{fill, strided_copy};
 

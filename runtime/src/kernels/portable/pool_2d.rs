@@ -1,32 +1,48 @@
 //! Maximum and average over windows; global pooling is a window as large as the image.
 
-use super::rows::rows_mut;
 use crate::fixed_point::{Requantizer, round_shift};
 use crate::kernels::geometry::{Taps, Window2d, divide_up};
 use crate::kernels::parameters::{OutputF32, OutputI8};
+use crate::kernels::{Activations, Apart};
 
 /// Maximum in int8, the same quantization before and after.
 ///
 /// # Shapes
 /// - `input`: NHWC `[1, H, W, C]` i8
-/// - `output`: NHWC `[1, OH, OW, C]` i8, apart from `input`
+/// - `output`: NHWC `[1, OH, OW, C]` i8
+///
+/// # Memory
+/// Writes pixel after pixel ([`Strip::Pixels`](crate::kernels::geometry::Strip::Pixels) of 1).
 ///
 /// # Algorithm
 /// The largest tap inside the image, -128 when there is none.
+pub fn max_pool_2d_i8_on(window: &Window2d, memory: &mut impl Activations<i8>) -> Option<()> {
+    pool(window, memory, i8::MIN, |largest, x| largest.max(x), |_, _, largest| largest)
+}
+
+/// [`max_pool_2d_i8_on`] with `output` apart from `input`.
 pub fn max_pool_2d_i8(window: &Window2d, input: &[i8], output: &mut [i8]) -> Option<()> {
-    pool(window, input, output, i8::MIN, |largest, x| largest.max(x), |_, _, largest| largest)
+    max_pool_2d_i8_on(window, &mut Apart { input, output })
 }
 
 /// Maximum in float32.
 ///
 /// # Shapes
-/// As [`max_pool_2d_i8`].
+/// As [`max_pool_2d_i8_on`].
+///
+/// # Memory
+/// As [`max_pool_2d_i8_on`].
 ///
 /// # Algorithm
 /// The largest tap inside the image, minus infinity when there is none, NaN when one is NaN.
-pub fn max_pool_2d_f32(window: &Window2d, input: &[f32], output: &mut [f32]) -> Option<()> {
+pub fn max_pool_2d_f32_on(window: &Window2d, memory: &mut impl Activations<f32>) -> Option<()> {
     let larger = |largest: f32, x: f32| if x > largest || x.is_nan() { x } else { largest };
-    pool(window, input, output, f32::NEG_INFINITY, larger, |_, _, largest| largest)
+    pool(window, memory, f32::NEG_INFINITY, larger, |_, _, largest| largest)
+}
+
+/// [`max_pool_2d_f32_on`] with `output` apart from `input`.
+pub fn max_pool_2d_f32(window: &Window2d, input: &[f32], output: &mut [f32]) -> Option<()> {
+    max_pool_2d_f32_on(window, &mut Apart { input, output })
 }
 
 /// What an average is divided by.
@@ -43,7 +59,7 @@ pub enum Divisor {
     },
 }
 
-/// Arithmetic of [`average_pool_2d_i8`].
+/// Arithmetic of [`average_pool_2d_i8_on`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AveragePoolI8 {
     /// The integer that stands for 0 in the input.
@@ -57,22 +73,24 @@ pub struct AveragePoolI8 {
 /// Average in int8.
 ///
 /// # Shapes
-/// As [`max_pool_2d_i8`].
+/// As [`max_pool_2d_i8_on`].
+///
+/// # Memory
+/// As [`max_pool_2d_i8_on`].
 ///
 /// # Algorithm
 /// With `n` the divisor and `m` taps inside the image: `acc = sum(x) - m * input_zero_point`,
 /// `output = clamp(output_zero_point + ((acc * (multiplier / n) + 2^(shift-1)) >> shift), min, max)`, `multiplier / n`
 /// rounded down, all in 64 bits. The relative error of `multiplier / n` is below `n / 2^30`.
-pub fn average_pool_2d_i8(
+pub fn average_pool_2d_i8_on(
     window: &Window2d,
     q: &AveragePoolI8,
     divisor: Divisor,
-    input: &[i8],
-    output: &mut [i8],
+    memory: &mut impl Activations<i8>,
 ) -> Option<()> {
     let counts = Counts::new(window, divisor);
     let add = |sum: i32, x: i8| sum.wrapping_add(i32::from(x));
-    pool(window, input, output, 0i32, add, |y, x, sum| {
+    pool(window, memory, 0i32, add, |y, x, sum| {
         let inside = y.taps.count.wrapping_mul(x.taps.count) as i32;
         let acc = sum.wrapping_sub(inside.wrapping_mul(q.input_zero_point));
         let multiplier = q.requantizer.multiplier.checked_div(counts.divisor(y, x) as i32).unwrap_or(0);
@@ -81,13 +99,39 @@ pub fn average_pool_2d_i8(
     })
 }
 
+/// [`average_pool_2d_i8_on`] with `output` apart from `input`.
+pub fn average_pool_2d_i8(
+    window: &Window2d,
+    q: &AveragePoolI8,
+    divisor: Divisor,
+    input: &[i8],
+    output: &mut [i8],
+) -> Option<()> {
+    average_pool_2d_i8_on(window, q, divisor, &mut Apart { input, output })
+}
+
 /// Average in float32.
 ///
 /// # Shapes
-/// As [`max_pool_2d_i8`].
+/// As [`max_pool_2d_i8_on`].
+///
+/// # Memory
+/// As [`max_pool_2d_i8_on`].
 ///
 /// # Algorithm
 /// `clamp(sum / n, min, max)`, summed from 0 in the order (kh, kw) over the taps inside the image.
+pub fn average_pool_2d_f32_on(
+    window: &Window2d,
+    limits: &OutputF32,
+    divisor: Divisor,
+    memory: &mut impl Activations<f32>,
+) -> Option<()> {
+    let counts = Counts::new(window, divisor);
+    let finish = |y, x, sum: f32| limits.finish(sum / counts.divisor(y, x) as f32);
+    pool(window, memory, 0.0f32, |sum, x| sum + x, finish)
+}
+
+/// [`average_pool_2d_f32_on`] with `output` apart from `input`.
 pub fn average_pool_2d_f32(
     window: &Window2d,
     limits: &OutputF32,
@@ -95,9 +139,7 @@ pub fn average_pool_2d_f32(
     input: &[f32],
     output: &mut [f32],
 ) -> Option<()> {
-    let counts = Counts::new(window, divisor);
-    let finish = |y, x, sum: f32| limits.finish(sum / counts.divisor(y, x) as f32);
-    pool(window, input, output, 0.0f32, |sum, x| sum + x, finish)
+    average_pool_2d_f32_on(window, limits, divisor, &mut Apart { input, output })
 }
 
 /// An output position on one axis.
@@ -144,35 +186,36 @@ impl Counts {
 #[inline(always)]
 fn pool<T: Copy, A: Copy>(
     window: &Window2d,
-    input: &[T],
-    output: &mut [T],
+    memory: &mut impl Activations<T>,
     start: A,
     fold: impl Fn(A, T) -> A,
     finish: impl Fn(Position, Position, A) -> T,
 ) -> Option<()> {
     let (vertical, horizontal) = (window.vertical(), window.horizontal());
     let [_, input_width, channels] = window.input.map(|v| v as usize);
-    let row_elements = (window.output[1] as usize).wrapping_mul(channels);
+    let [output_height, output_width, _] = window.output.map(|v| v as usize);
     let pitch = [
         vertical.dilation().wrapping_mul(input_width).wrapping_mul(channels),
         horizontal.dilation().wrapping_mul(channels),
     ];
-    for (oy, row) in rows_mut(output.get_mut(..window.output_elements())?, row_elements).enumerate() {
+    // Where the next channels go.
+    let mut target_at = 0usize;
+    for oy in 0..output_height {
         let y = Position { output: oy, taps: vertical.taps(oy) };
-        for (ox, pixel) in rows_mut(row, channels).enumerate() {
+        for ox in 0..output_width {
             let x = Position { output: ox, taps: horizontal.taps(ox) };
-            let corner = y.taps.position.wrapping_mul(input_width).wrapping_add(x.taps.position).wrapping_mul(channels);
-            let mut first = corner;
-            let (blocks, rest) = pixel.as_chunks_mut::<16>();
-            for block in blocks {
-                let folded = fold_block::<_, _, 16>(input, first, pitch, y.taps, x.taps, start, &fold)?;
-                *block = folded.map(|v| finish(y, x, v));
-                first = first.wrapping_add(16);
+            let mut first =
+                y.taps.position.wrapping_mul(input_width).wrapping_add(x.taps.position).wrapping_mul(channels);
+            let end = first.wrapping_add(channels);
+            while end.wrapping_sub(first) >= 16 {
+                let folded = fold_block::<_, _, 16>(memory.input(), first, pitch, y.taps, x.taps, start, &fold)?;
+                *memory.output().get_mut(target_at..)?.first_chunk_mut()? = folded.map(|v| finish(y, x, v));
+                (first, target_at) = (first.wrapping_add(16), target_at.wrapping_add(16));
             }
-            for single in rest {
-                let [folded] = fold_block::<_, _, 1>(input, first, pitch, y.taps, x.taps, start, &fold)?;
-                *single = finish(y, x, folded);
-                first = first.wrapping_add(1);
+            while first < end {
+                let [folded] = fold_block::<_, _, 1>(memory.input(), first, pitch, y.taps, x.taps, start, &fold)?;
+                *memory.output().get_mut(target_at)? = finish(y, x, folded);
+                (first, target_at) = (first.wrapping_add(1), target_at.wrapping_add(1));
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The portable kernels against a second writing of the same definitions: nested loops over indices in i64 and f32,
 //! without any of the shortcuts.
 
+mod in_place;
+
 extern crate std;
 use super::*;
 use crate::fixed_point::Requantizer;

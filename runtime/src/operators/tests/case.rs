@@ -63,6 +63,8 @@ pub struct Case {
     pub in_place: Option<usize>,
     /// Bytes by which the output starts earlier or later than it should.
     pub output_moved_by: i64,
+    /// Bytes of the arena below the first input.
+    pub room_below: usize,
 }
 
 impl Case {
@@ -74,12 +76,13 @@ impl Case {
             parameters: parameters.to_vec(),
             in_place: None,
             output_moved_by: 0,
+            room_below: 0,
         }
     }
 
     /// The output's bytes, or why the step may not run. Nothing but the output may have been written.
     pub fn run(&self) -> Result<Vec<u8>, BindError> {
-        let mut arena: Vec<u8> = Vec::new();
+        let mut arena: Vec<u8> = vec![0xa5; self.room_below];
         let mut weights = Vec::new();
         let mut offsets = Vec::new();
         for input in &self.inputs {

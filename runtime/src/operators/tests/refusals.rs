@@ -70,6 +70,13 @@ const CHANNEL_BREAKS: &[(&str, Break)] = &[
     ("an output overlaps an input", |c| c.output_moved_by = -16),
 ];
 
+/// Breaks of kernels that may run in place.
+const LEAD_BREAKS: &[(&str, Break)] = &[
+    ("its first input is a constant", |c| c.inputs[0].is_constant = true),
+    ("an output overlaps an input", |c| c.in_place = Some(0)),
+    ("an output overlaps an input", |c| (c.in_place, c.output_moved_by) = (Some(0), 16)),
+];
+
 const WINDOW_BREAKS: &[(&str, Break)] = &[
     ("its window does not fit its tensors", |c| put(c, 0, &[0, 0])),
     ("its window does not fit its tensors", |c| put(c, 4, &[0, 0])),
@@ -90,6 +97,7 @@ fn convolutions_refuse_what_their_kernels_cannot_bear() {
     let case = Case::new(&conv_2d::CONV_2D_I8, &channels(x.clone(), weights, 4), y.clone(), &record.emit());
     check(&case, CHANNEL_BREAKS);
     check(&case, WINDOW_BREAKS);
+    check(&case, LEAD_BREAKS);
     check(
         &case,
         &[
@@ -106,6 +114,7 @@ fn convolutions_refuse_what_their_kernels_cannot_bear() {
     let case = Case::new(&depthwise_conv_2d::DEPTHWISE_CONV_2D_I8, &inputs, y, &record.emit());
     check(&case, CHANNEL_BREAKS);
     check(&case, WINDOW_BREAKS);
+    check(&case, LEAD_BREAKS);
 
     let f32_inputs = [
         Tensor::f32(&[1, 5, 6, 4], &[1.0; 120]),
@@ -116,6 +125,7 @@ fn convolutions_refuse_what_their_kernels_cannot_bear() {
     let record = conv_2d::Conv2dRecord { window: WINDOW, groups: 2, limits: UNLIMITED };
     let case = Case::new(&conv_2d::CONV_2D_F32, &f32_inputs, y, &record.emit());
     check(&case, WINDOW_BREAKS);
+    check(&case, LEAD_BREAKS);
     check(
         &case,
         &[
@@ -231,6 +241,7 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
     let record = pool_2d::MaxPool2dRecord { window: WINDOW };
     let case = Case::new(&pool_2d::MAX_POOL_2D_I8, core::slice::from_ref(&x), y.clone(), &record.emit());
     check(&case, WINDOW_BREAKS);
+    check(&case, LEAD_BREAKS);
     check(
         &case,
         &[
@@ -317,6 +328,40 @@ fn moves_refuse_what_their_kernels_cannot_bear() {
             ("its input and output differ in quantization", |c| c.inputs[1].quantization.zero_point = 1),
         ],
     );
+}
+
+/// The least distance that bind admits gives the same results as memory apart, in both precisions; 16 bytes less do
+/// not bind.
+#[test]
+fn windowed_operators_run_at_their_lead() {
+    let window = WindowRecord { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [1, 1, 1, 1] };
+    let values: Vec<i8> = (0..210).map(|i| (i * 37 % 256) as u8 as i8).collect();
+    let floats: Vec<f32> = values.iter().map(|&v| f32::from(v)).collect();
+    let (x, y) = (Tensor::i8(&[1, 5, 6, 7], -3, &values), Tensor::i8(&[1, 5, 6, 7], 5, &values));
+    let (x_f32, y_f32) = (Tensor::f32(&[1, 5, 6, 7], &floats), Tensor::f32(&[1, 5, 6, 7], &floats));
+    let weights = channels(x.clone(), Tensor::i8(&[3, 3, 7], 0, &values[..63]), 7);
+    let weights_f32 = [x_f32, Tensor::f32(&[63], &floats[..63]).constant(), Tensor::f32(&[7], &floats[..7]).constant()];
+    let depthwise = depthwise_conv_2d::DepthwiseConv2dRecord { window, limits: FULL }.emit();
+    let depthwise_f32 = depthwise_conv_2d::DepthwiseConv2dRecord { window, limits: UNLIMITED }.emit();
+    let pool = pool_2d::MaxPool2dRecord { window }.emit();
+    // Three rows of one before, and one pixel more than a row: 7 * (6 + 1 + 1) elements.
+    let lead = 56;
+    for (case, lead_bytes) in [
+        (Case::new(&depthwise_conv_2d::DEPTHWISE_CONV_2D_I8, &weights, y.clone(), &depthwise), lead),
+        (Case::new(&depthwise_conv_2d::DEPTHWISE_CONV_2D_F32, &weights_f32, y_f32, &depthwise_f32), 4 * lead),
+        (Case::new(&pool_2d::MAX_POOL_2D_I8, &[Tensor { quantization: y.quantization, ..x }], y, &pool), lead),
+    ] {
+        let name = case.operator.name;
+        let apart = case.run().unwrap_or_else(|e| panic!("{name}: {e}"));
+        let least = (lead_bytes as i64 + 15) / 16 * 16;
+        let at =
+            |bytes: i64| Case { in_place: Some(0), output_moved_by: -bytes, room_below: 512, ..case.clone() }.run();
+        assert_eq!(at(least).as_ref(), Ok(&apart), "{name}");
+        match at(least - 16) {
+            Err(BindError::Step { rule: "an output overlaps an input", .. }) => {}
+            other => panic!("{name}: {other:?}"),
+        }
+    }
 }
 
 /// The same results wherever the output lies, over either operand too.
