@@ -25,7 +25,7 @@ pub const SECTION_SIZE: usize = 16;
 /// Identifies how weights are laid out by this version; part of every image.
 ///
 /// The CRC-like constant changes by hand together with [`crate::isa::KERNEL_ABI`].
-pub const LAYOUT_DIGEST: u32 = 0x7466_0001;
+pub const LAYOUT_DIGEST: u32 = 0x7466_0002;
 
 /// The fixed header.
 #[derive(Clone, Copy, Debug, PartialEq)]

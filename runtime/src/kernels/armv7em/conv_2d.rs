@@ -1,7 +1,7 @@
 //! Convolution with one group, two pixels at a time.
 
-use super::instructions::{clamp, copy_rows, multiply_pixels_2, widen_pixels_2};
-use super::layout::padded_taps;
+use super::instructions::{PixelPairs, Places, clamp, copy_rows};
+use super::layout::conv_2d_taps;
 use crate::kernels::Placed;
 use crate::kernels::geometry::{Axis, Conv2d, Taps};
 
@@ -10,146 +10,178 @@ use crate::kernels::geometry::{Axis, Conv2d, Taps};
 /// # Shapes
 /// - input: NHWC `[1, H, W, C]` i8
 /// - `stream`: see [`super::layout`], blocks of two channels, filters OHWI
-/// - output: NHWC `[1, OH, OW, O]` i8; it may overlap the input when it starts far enough below it, counted in steps
-///   of two pixels
+/// - output: NHWC `[1, OH, OW, O]` i8; it may overlap the input when it starts
+///   [`super::layout::conv_2d_lead_bytes`] below it, or more
 /// - scratch: [`super::layout::conv_2d_scratch_bytes`]
 ///
 /// # Algorithm
 /// As [`crate::kernels::portable::conv_2d_i8`]. The taps of two pixels are widened to int16 and interleaved, then every
-/// pair of output channels is one pass over them: 49 instructions for 64 multiply-accumulates.
+/// pair of output channels is one pass over them: 49 instructions for 64 multiply-accumulates. Pairs run on from one row
+/// to the next; those that reach into the padding are copied first.
 pub fn conv_2d_i8(conv: &Conv2d, padding: i8, limits: [i8; 2], stream: &[u32], placed: Placed<'_, i8>) -> Option<()> {
-    let taps = conv.filter_elements();
-    let [_, width, n_outputs] = conv.window.output.map(|v| v as usize);
-    let n_pixels = conv.window.output_elements().checked_div(n_outputs)?;
     let Placed { region, input, output, scratch } = placed;
-    let patch = scratch.start..scratch.start.checked_add(padded_taps(taps).checked_mul(4)?)?;
     let gather = Gather::new(conv, padding);
-    let mut position = Position { row: 0, column: 0, width };
-    let mut pixel = 0;
-    while pixel < n_pixels {
-        let first = position.next(&gather);
-        let is_last = pixel.wrapping_add(1) == n_pixels;
-        // A single pixel at the end is computed twice.
-        let second = if is_last { first } else { position.next(&gather) };
-        let [source, taps_of_two] = region.get_disjoint_mut([input.clone(), scratch.clone()]).ok()?;
-        gather.widen(source, taps_of_two, taps, [first, second])?;
-
-        let n = if is_last { 1 } else { 2 };
-        let start = output.start.wrapping_add(pixel.wrapping_mul(n_outputs));
-        let pixels = start..start.wrapping_add(n_outputs.wrapping_mul(n));
-        let [target, patch] = region.get_disjoint_mut([pixels, patch.clone()]).ok()?;
-        let patch = bytemuck::try_cast_slice_mut::<i8, u32>(patch).ok()?;
-        let (first, second) = target.split_at_mut_checked(n_outputs)?;
-        multiply_pixels_2(taps, patch, stream, first, second)?;
-        clamp(target, limits);
-        pixel = pixel.wrapping_add(n);
+    let pairs = &gather.pairs;
+    let n_outputs = pairs.n_outputs;
+    let n_pixels = gather.height.checked_mul(gather.width)?;
+    let n_taps = pairs.rows.checked_mul(pairs.row_taps)?;
+    let patch = scratch.start;
+    let copies = patch.checked_add(n_taps.checked_mul(4)?)?;
+    let spill = copies.checked_add(n_taps.checked_mul(2)?)?;
+    let mut pixel = Pixel { row: 0, column: 0 };
+    let mut done = 0usize;
+    while done < n_pixels {
+        let target = output.start.wrapping_add(done.wrapping_mul(n_outputs));
+        let n_pairs = gather.pairs_inside(pixel, input.len());
+        if n_pairs > 0 {
+            let source = input.start.wrapping_add(gather.corner(&gather.taps(pixel)));
+            pairs.multiply(region, Places { source, target, patch }, n_pairs, stream)?;
+            done = done.wrapping_add(n_pairs.wrapping_mul(2));
+            pixel.column = pixel.column.wrapping_add(n_pairs.wrapping_mul(2));
+            pixel.wrap(gather.width);
+            continue;
+        }
+        let [source, both] = region.get_disjoint_mut([input.clone(), copies..spill]).ok()?;
+        let (first, second) = both.split_at_mut_checked(n_taps)?;
+        gather.copy(source, first, pixel)?;
+        pixel.advance(gather.width);
+        let is_last = done.wrapping_add(1) == n_pixels;
+        if !is_last {
+            gather.copy(source, second, pixel)?;
+            pixel.advance(gather.width);
+        }
+        // The pixel behind the last is computed from what is there, into scratch.
+        let places = Places { source: copies, target: if is_last { spill } else { target }, patch };
+        let copied = PixelPairs { pixel_step: n_taps, row_step: pairs.row_taps, ..*pairs };
+        copied.multiply(region, places, 1, stream)?;
+        if is_last {
+            let [target, source] = region.get_disjoint_mut([target..output.end, spill..scratch.end]).ok()?;
+            copy_rows(source, target, n_outputs, 1, [0, 0])?;
+        }
+        done = done.wrapping_add(2);
     }
+    clamp(region.get_mut(output)?, limits);
     Some(())
 }
 
-/// The output pixel whose turn it is.
-struct Position {
+/// An output pixel.
+#[derive(Clone, Copy)]
+struct Pixel {
     row: usize,
     column: usize,
-    width: usize,
 }
 
-impl Position {
-    fn next(&mut self, gather: &Gather) -> PixelTaps {
-        let taps = PixelTaps { y: gather.vertical.taps(self.row), x: gather.horizontal.taps(self.column) };
+impl Pixel {
+    fn advance(&mut self, width: usize) {
         self.column = self.column.wrapping_add(1);
-        if self.column == self.width {
+        self.wrap(width);
+    }
+
+    fn wrap(&mut self, width: usize) {
+        if self.column == width {
             (self.row, self.column) = (self.row.wrapping_add(1), 0);
         }
-        taps
     }
 }
 
-/// The taps of one output pixel that lie inside the input.
-#[derive(Clone, Copy)]
-struct PixelTaps {
-    y: Taps,
-    x: Taps,
-}
-
-/// Collects the taps of output pixels.
+/// Where the taps of output pixels are.
 struct Gather {
+    pairs: PixelPairs,
     vertical: Axis,
     horizontal: Axis,
+    /// Rows and columns of the output, of which there is one row when neither rows nor padding matter.
+    height: usize,
+    width: usize,
     kernel: [usize; 2],
     depth: usize,
     input_pitch: usize,
-    row_step: usize,
     padding: i8,
-    /// Taps of one kernel row when they are neighbours in the input and fill whole words, else 0.
-    stretch: usize,
+    /// Taps of one kernel row when they are neighbours in the input, else 0.
+    run: usize,
 }
 
 impl Gather {
     fn new(conv: &Conv2d, padding: i8) -> Self {
-        let window = &conv.window;
-        let [_, width, depth] = window.input.map(|v| v as usize);
+        let mut window = conv.window;
+        let is_pointwise = window.kernel == [1, 1] && window.stride == [1, 1] && window.padding == [0, 0];
+        if is_pointwise && window.input.first_chunk::<2>() == window.output.first_chunk::<2>() {
+            for size in [&mut window.input, &mut window.output] {
+                let [height, width, _] = *size;
+                (size[0], size[1]) = (1, height.wrapping_mul(width));
+            }
+        }
+        let [_, input_width, depth] = window.input.map(|v| v as usize);
+        let [height, width, n_outputs] = window.output.map(|v| v as usize);
         let kernel = window.kernel.map(|v| v as usize);
         let (vertical, horizontal) = (window.vertical(), window.horizontal());
+        let input_pitch = input_width.wrapping_mul(depth);
+        let [_, row_taps] = conv_2d_taps(conv);
         let neighbours = horizontal.dilation() == 1 || kernel[1] == 1;
-        let stretch = kernel[1].wrapping_mul(depth);
-        let input_pitch = width.wrapping_mul(depth);
         Self {
+            pairs: PixelPairs {
+                pixel_step: (window.stride[1] as usize).wrapping_mul(depth),
+                row_step: input_pitch.wrapping_mul(vertical.dilation()),
+                rows: kernel[0],
+                row_taps,
+                n_outputs,
+            },
             vertical,
             horizontal,
+            height,
+            width,
             kernel,
             depth,
             input_pitch,
-            row_step: input_pitch.wrapping_mul(vertical.dilation()),
             padding,
-            stretch: if neighbours && stretch % 4 == 0 { stretch } else { 0 },
+            run: if neighbours { kernel[1].wrapping_mul(depth) } else { 0 },
         }
     }
 
-    /// Widens the taps of two pixels to the start of `scratch`.
-    fn widen(&self, input: &[i8], scratch: &mut [i8], taps: usize, pixels: [PixelTaps; 2]) -> Option<()> {
-        let padded = padded_taps(taps);
-        let (patch, copies) = scratch.split_at_mut_checked(padded.wrapping_mul(4))?;
-        let patch = bytemuck::try_cast_slice_mut::<i8, u32>(patch).ok()?;
-        if self.stretch != 0 && pixels.iter().all(|p| self.is_inside(p)) {
-            let [mut first, mut second] = pixels.map(|p| self.corner(&p));
-            let mut rest = patch;
-            for _ in 0..self.kernel[0] {
-                let (row, next) = rest.split_at_mut_checked(self.stretch)?;
-                widen_pixels_2([input.get(first..)?, input.get(second..)?], row)?;
-                first = first.wrapping_add(self.row_step);
-                second = second.wrapping_add(self.row_step);
-                rest = next;
-            }
-            return Some(());
-        }
-        let (first, second) = copies.split_at_mut_checked(padded)?;
-        self.copy(input, first.get_mut(..taps)?, &pixels[0])?;
-        self.copy(input, second.get_mut(..taps)?, &pixels[1])?;
-        widen_pixels_2([first, second], patch)
+    fn taps(&self, pixel: Pixel) -> PixelTaps {
+        PixelTaps { y: self.vertical.taps(pixel.row), x: self.horizontal.taps(pixel.column) }
     }
 
-    fn is_inside(&self, pixel: &PixelTaps) -> bool {
-        pixel.y.count == self.kernel[0] && pixel.x.count == self.kernel[1]
+    /// Pairs from this pixel to the right whose windows lie inside the input as a whole.
+    fn pairs_inside(&self, pixel: Pixel, input_len: usize) -> usize {
+        let taps = self.taps(pixel);
+        if self.run == 0 || !self.is_inside(&taps) {
+            return 0;
+        }
+        let stride = self.pairs.pixel_step.checked_div(self.depth).unwrap_or(1);
+        let width = self.input_pitch.checked_div(self.depth).unwrap_or(0);
+        let reach = self.kernel[1].wrapping_sub(1).wrapping_mul(self.horizontal.dilation()).wrapping_add(1);
+        let free = width.saturating_sub(taps.x.position.wrapping_add(reach));
+        let mut n =
+            free.checked_div(stride).unwrap_or(0).wrapping_add(1).min(self.width.wrapping_sub(pixel.column)) / 2;
+        // The last taps of a row are read in whole words, which must not leave the input.
+        let from = self.corner(&taps);
+        while n > 0 && self.pairs.reach(n.wrapping_mul(2)).is_none_or(|reach| from.wrapping_add(reach) > input_len) {
+            n = n.wrapping_sub(1);
+        }
+        n
+    }
+
+    fn is_inside(&self, taps: &PixelTaps) -> bool {
+        taps.y.count == self.kernel[0] && taps.x.count == self.kernel[1]
     }
 
     /// Index of the first tap inside.
-    fn corner(&self, pixel: &PixelTaps) -> usize {
-        let row = pixel.y.position.wrapping_mul(self.input_pitch);
-        row.wrapping_add(pixel.x.position.wrapping_mul(self.depth))
+    fn corner(&self, taps: &PixelTaps) -> usize {
+        let row = taps.y.position.wrapping_mul(self.input_pitch);
+        row.wrapping_add(taps.x.position.wrapping_mul(self.depth))
     }
 
     /// Copies the taps of one pixel, padding included.
-    fn copy(&self, input: &[i8], target: &mut [i8], pixel: &PixelTaps) -> Option<()> {
-        let PixelTaps { y, x } = pixel;
-        if !self.is_inside(pixel) {
+    fn copy(&self, input: &[i8], target: &mut [i8], pixel: Pixel) -> Option<()> {
+        let taps = self.taps(pixel);
+        if !self.is_inside(&taps) {
             target.fill(self.padding);
         }
-        let from = self.corner(pixel);
-        let target_pitch = self.kernel[1].wrapping_mul(self.depth);
-        let to = y.first.wrapping_mul(target_pitch).wrapping_add(x.first.wrapping_mul(self.depth));
-        let pitches = [self.row_step, target_pitch];
-        if self.horizontal.dilation() == 1 {
+        let PixelTaps { y, x } = &taps;
+        let from = self.corner(&taps);
+        let to = y.first.wrapping_mul(self.pairs.row_taps).wrapping_add(x.first.wrapping_mul(self.depth));
+        let pitches = [self.pairs.row_step, self.pairs.row_taps];
+        if self.run != 0 {
             let run = x.count.wrapping_mul(self.depth);
             return copy_rows(input.get(from..)?, target.get_mut(to..)?, run, y.count, pitches);
         }
@@ -160,4 +192,10 @@ impl Gather {
         }
         Some(())
     }
+}
+
+/// The taps of one output pixel that lie inside the input.
+struct PixelTaps {
+    y: Taps,
+    x: Taps,
 }

@@ -5,50 +5,59 @@
 
 use super::layout::{Block, DEPTHWISE_WORDS, padded_taps};
 
-/// Widens the same taps of two pixels: per four taps the words `(t0, t2)` of each pixel, then `(t1, t3)` of each.
-///
-/// # Shapes
-/// - `pixels`: i8 `[T]` each, T a multiple of 4
-/// - `patch`: `[T]` words
-pub(super) fn widen_pixels_2(pixels: [&[i8]; 2], patch: &mut [u32]) -> Option<()> {
-    let n_groups = patch.len() / 4;
-    let [first, second] = pixels;
-    let (first, second) = (first.get(..n_groups.wrapping_mul(4))?, second.get(..n_groups.wrapping_mul(4))?);
-    implementation::widen_pixels_2(first, second, patch, n_groups);
-    Some(())
+/// Neighbouring output pixels, two at a time, and where their taps are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PixelPairs {
+    /// Bytes from the first tap of one pixel to that of the next.
+    pub pixel_step: usize,
+    /// Bytes from one kernel row to the next.
+    pub row_step: usize,
+    /// Kernel rows.
+    pub rows: usize,
+    /// Taps of a kernel row, a multiple of four; those beyond the kernel meet weights of zero.
+    pub row_taps: usize,
+    /// Output channels.
+    pub n_outputs: usize,
 }
 
-/// Multiplies the taps of two pixels with all filters of a layer.
-///
-/// # Shapes
-/// - `patch`: from [`widen_pixels_2`], `padded_taps(taps)` words
-/// - `stream`: blocks of two channels, see [`super::layout`]
-/// - `first`, `second`: `[O]` i8 each; without a second one both pixels of the patch are the same
-pub(super) fn multiply_pixels_2(
-    taps: usize,
-    patch: &[u32],
-    stream: &[u32],
-    first: &mut [i8],
-    second: &mut [i8],
-) -> Option<()> {
-    let words = Block::Pair.words(taps);
-    let patch = patch.get(..padded_taps(taps))?;
-    let is_single = second.is_empty();
-    let ((first, odd), (second, second_odd)) = (first.as_chunks_mut::<2>(), second.as_chunks_mut::<2>());
-    if !is_single && (second.len() != first.len() || second_odd.len() != odd.len()) {
-        return None;
+impl PixelPairs {
+    /// Bytes of input from the first tap of the first of `n_pixels` to the last of the last.
+    pub fn reach(&self, n_pixels: usize) -> Option<usize> {
+        let pixels = n_pixels.checked_sub(1)?.checked_mul(self.pixel_step)?;
+        self.rows.checked_sub(1)?.checked_mul(self.row_step)?.checked_add(self.row_taps)?.checked_add(pixels)
     }
-    let (blocks, last) = stream.split_at_checked(first.len().wrapping_mul(words))?;
-    implementation::multiply_pixels_2(patch, blocks, first, second);
-    if let [odd] = odd {
-        let (mut a, mut b) = ([[0i8; 2]], [[0i8; 2]]);
-        implementation::multiply_pixels_2(patch, last.get(..words)?, &mut a, &mut b);
-        *odd = a[0][0];
-        if let [odd] = second_odd {
-            *odd = b[0][0];
+
+    /// Multiplies the taps of pixels with all filters of a layer.
+    ///
+    /// The taps of two pixels are widened into the patch: per four taps the words `(t0, t2)` of each pixel, then
+    /// `(t1, t3)` of each. Outputs are written when the taps of their pair are read.
+    ///
+    /// # Shapes
+    /// - `region`: i8, holds the input, the outputs and the patch of one word per tap, which starts at a word boundary
+    /// - `stream`: blocks of two channels, see [`super::layout`]
+    pub fn multiply(&self, region: &mut [i8], places: Places, n_pairs: usize, stream: &[u32]) -> Option<()> {
+        let n_taps = self.rows.checked_mul(self.row_taps)?;
+        if n_pairs == 0 || n_taps == 0 || self.row_taps % 4 != 0 || self.n_outputs == 0 {
+            return None;
         }
+        let n_pixels = n_pairs.checked_mul(2)?;
+        region.get(places.source..)?.get(..self.reach(n_pixels)?)?;
+        region.get(places.target..)?.get(..self.n_outputs.checked_mul(n_pixels)?)?;
+        region.get(places.patch..)?.get(..n_taps.checked_mul(4)?)?;
+        let stream = stream.get(..Block::Pair.stream_words(n_taps, self.n_outputs))?;
+        implementation::multiply_pairs(self, region, places, n_pairs, stream)
     }
-    Some(())
+}
+
+/// First elements in the region.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    /// First tap of the first pixel.
+    pub source: usize,
+    /// First output of the first pixel.
+    pub target: usize,
+    /// Patch.
+    pub patch: usize,
 }
 
 /// Multiplies one vector with all filters of a layer.
@@ -160,7 +169,7 @@ pub(super) fn clamp(values: &mut [i8], [min, max]: [i8; 2]) {
 
 #[cfg(all(target_arch = "arm", kernel_isa = "armv7em"))]
 mod implementation {
-    use super::Plane;
+    use super::{PixelPairs, Places, Plane};
     use crate::kernels::armv7em::layout::DEPTHWISE_WORDS;
     use core::arch::naked_asm;
 
@@ -241,19 +250,41 @@ mod implementation {
         };
     }
 
-    pub(super) fn multiply_pixels_2(patch: &[u32], stream: &[u32], first: &mut [[i8; 2]], second: &mut [[i8; 2]]) {
-        if first.is_empty() {
-            return;
-        }
-        let weight_bytes = (patch.len() * 2) as u32;
+    pub(super) fn multiply_pairs(
+        pairs: &PixelPairs,
+        region: &mut [i8],
+        places: Places,
+        n_pairs: usize,
+        stream: &[u32],
+    ) -> Option<()> {
+        let weight_bytes = pairs.rows * pairs.row_taps * 2;
         let main_bytes = weight_bytes / 32 * 32;
-        let counts = Counts { n_blocks: first.len() as u32, main_bytes, tail_bytes: weight_bytes - main_bytes };
-        let first = first.as_mut_ptr();
-        // Twice the same pixel gives twice the same bytes.
-        let outputs = [first.cast(), if second.is_empty() { first.cast() } else { second.as_mut_ptr().cast() }];
-        // SAFETY: the caller cut `stream` to whole blocks, one per element of `first` and of `second` if there is one,
-        // and `patch` to the taps of one block.
-        unsafe { pixels_2(patch.as_ptr(), stream.as_ptr(), &outputs, &counts) }
+        let start = region.as_mut_ptr();
+        // SAFETY: the caller found all three places in the region.
+        let [source, target, patch] =
+            [places.source, places.target, places.patch].map(|place| unsafe { start.add(place) });
+        if !patch.addr().is_multiple_of(4) {
+            return None;
+        }
+        let frame = Frame {
+            main_bytes,
+            tail_bytes: weight_bytes - main_bytes,
+            patch,
+            n_left: pairs.n_outputs,
+            stream: stream.as_ptr(),
+            source,
+            pixel_step: pairs.pixel_step,
+            row_gap: pairs.row_step.wrapping_sub(pairs.row_taps),
+            rows: pairs.rows,
+            row_groups: pairs.row_taps / 4,
+            target,
+            n_outputs: pairs.n_outputs,
+            n_pairs,
+        };
+        // SAFETY: the caller found room for the taps and outputs of all pairs and for the patch, and cut the stream to
+        // size; there is one pair, one kernel row, one group of taps and one output at least.
+        unsafe { pixel_pairs(&frame) }
+        Some(())
     }
 
     pub(super) fn multiply_vector(input: &[i8], stream: &[u32], output: &mut [[i8; 4]]) -> Option<()> {
@@ -271,11 +302,22 @@ mod implementation {
         Some(())
     }
 
-    pub(super) fn widen_pixels_2(first: &[i8], second: &[i8], patch: &mut [u32], n_groups: usize) {
-        if n_groups > 0 {
-            // SAFETY: the caller cut both pixels to four bytes and the patch to four words per group.
-            unsafe { widen_2(first.as_ptr(), second.as_ptr(), patch.as_mut_ptr(), n_groups) }
-        }
+    /// What [`pixel_pairs`] keeps on its stack, from byte 16 on.
+    #[repr(C)]
+    struct Frame {
+        main_bytes: usize,
+        tail_bytes: usize,
+        patch: *mut i8,
+        n_left: usize,
+        stream: *const u32,
+        source: *const i8,
+        pixel_step: usize,
+        row_gap: usize,
+        rows: usize,
+        row_groups: usize,
+        target: *mut i8,
+        n_outputs: usize,
+        n_pairs: usize,
     }
 
     /// Bytes of stream per block that the unrolled loop and the loop of four taps take.
@@ -287,12 +329,30 @@ mod implementation {
     }
 
     /// # Safety
-    /// Four bytes at both sources and four words at the target per group, at least one group.
+    /// Memory as [`Frame`] says, and one pair, row, group and output at least.
+    ///
+    /// `r2` and `r4` sum `256 * A + B` of the two pixels, `r3` and `r5` sum `B`.
+    /// Stack: 0 end of the main loop, 4 end of the tail, 8 outputs, 16 [`Frame`].
     #[unsafe(naked)]
-    unsafe extern "C" fn widen_2(_first: *const i8, _second: *const i8, _patch: *mut u32, _n_groups: usize) {
+    unsafe extern "C" fn pixel_pairs(_frame: *const Frame) {
         naked_asm!(
-            "push {{r4, r5, r6, r7, r8, lr}}",
+            "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
+            "sub sp, #72",
+            "add r1, sp, #16",
+            "ldmia r0!, {{r2, r3, r4, r5, r6, r7, r8}}",
+            "stmia r1!, {{r2, r3, r4, r5, r6, r7, r8}}",
+            "ldmia r0, {{r2, r3, r4, r5, r6, r7}}",
+            "stmia r1, {{r2, r3, r4, r5, r6, r7}}",
             "1:",
+            "ldrd r0, r5, [sp, #36]",
+            "ldr r2, [sp, #24]",
+            "add r1, r0, r5",
+            "add r5, r1",
+            "str r5, [sp, #36]",
+            "ldrd r8, r9, [sp, #44]",
+            "2:",
+            "ldr r3, [sp, #52]",
+            "3:",
             "ldr r4, [r0], #4",
             "ldr r5, [r1], #4",
             "subs r3, #1",
@@ -301,36 +361,22 @@ mod implementation {
             "sxtb16 r4, r4",
             "sxtb16 r5, r5",
             "stmia r2!, {{r4, r5, r6, r7}}",
-            "bne 1b",
-            "pop {{r4, r5, r6, r7, r8, pc}}",
-        )
-    }
-
-    /// # Safety
-    /// At least one block; `stream`, `patch` and both outputs as long as `counts` says.
-    ///
-    /// `r2` and `r4` sum `256 * A + B` of the two pixels, `r3` and `r5` sum `B`.
-    /// Stack: 0 end of the main loop, 4 end of the tail, 8 outputs, 16 bytes of both loops, 24 patch, 28 blocks.
-    #[unsafe(naked)]
-    unsafe extern "C" fn pixels_2(
-        _patch: *const u32,
-        _stream: *const u32,
-        _outputs: *const [*mut i8; 2],
-        _counts: *const Counts,
-    ) {
-        naked_asm!(
-            "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
-            "sub sp, #32",
-            "ldrd r4, r5, [r2]",
-            "strd r4, r5, [sp, #8]",
-            "ldrd r4, r5, [r3, #4]",
-            "strd r4, r5, [sp, #16]",
-            "ldr r6, [r3]",
-            "strd r0, r6, [sp, #24]",
-            "1:",
+            "bne 3b",
+            "add r0, r8",
+            "add r1, r8",
+            "subs r9, #1",
+            "bne 2b",
+            "ldrd r2, r3, [sp, #56]",
+            "add r4, r2, r3",
+            "strd r2, r4, [sp, #8]",
+            "add r4, r3",
+            "str r4, [sp, #56]",
+            "str r3, [sp, #28]",
+            "ldr r1, [sp, #32]",
+            "4:",
             "ldrd r6, r7, [sp, #16]",
-            "ldr r0, [sp, #24]",
             "ldr r3, [r1], #4",
+            "ldr r0, [sp, #24]",
             "add r6, r1",
             "add r7, r6",
             "mov r2, r3",
@@ -338,26 +384,26 @@ mod implementation {
             "mov r5, r3",
             "strd r6, r7, [sp]",
             "cmp r1, r6",
-            "beq 3f",
-            "2:",
+            "beq 6f",
+            "5:",
             eight_taps!(),
             eight_taps!(),
             "ldr r6, [sp]",
             "cmp r1, r6",
-            "bne 2b",
-            "3:",
-            "ldr r6, [sp, #4]",
-            "cmp r1, r6",
-            "beq 5f",
-            "4:",
+            "bne 5b",
+            "ldr r7, [sp, #4]",
+            "6:",
+            "cmp r1, r7",
+            "beq 8f",
+            "7:",
             "ldmia r1!, {{r10, r11}}",
             "ldmia r0!, {{r6, r7, r8, r9}}",
             products!("r10", "r6", "r7"),
             products!("r11", "r8", "r9"),
             "ldr r6, [sp, #4]",
             "cmp r1, r6",
-            "bne 4b",
-            "5:",
+            "bne 7b",
+            "8:",
             "ldmia r1!, {{r6, r7, r8, r9, r10, r11, r12}}",
             "sub r2, r2, r3",
             "sub r4, r4, r5",
@@ -366,18 +412,25 @@ mod implementation {
             finish!("r2", "r7", "r8", "r9"),
             finish!("r4", "r7", "r8", "r9"),
             "ldrd r6, r7, [sp, #8]",
+            "ldr r8, [sp, #28]",
             finish!("r3", "r10", "r11", "r12"),
             finish!("r5", "r10", "r11", "r12"),
             "strb r2, [r6], #1",
             "strb r4, [r7], #1",
+            "subs r8, #1",
+            "beq 9f",
             "strb r3, [r6], #1",
             "strb r5, [r7], #1",
-            "ldr r8, [sp, #28]",
-            "strd r6, r7, [sp, #8]",
             "subs r8, #1",
+            "strd r6, r7, [sp, #8]",
             "str r8, [sp, #28]",
+            "bne 4b",
+            "9:",
+            "ldr r6, [sp, #64]",
+            "subs r6, #1",
+            "str r6, [sp, #64]",
             "bne 1b",
-            "add sp, #32",
+            "add sp, #72",
             "pop {{r4, r5, r6, r7, r8, r9, r10, r11, r12, pc}}",
         )
     }
@@ -825,7 +878,7 @@ mod implementation {
 
 #[cfg(not(all(target_arch = "arm", kernel_isa = "armv7em")))]
 mod implementation {
-    use super::Plane;
+    use super::{PixelPairs, Places, Plane};
     use crate::kernels::armv7em::layout::{DEPTHWISE_WORDS, SEGMENT};
 
     pub(super) fn copy_rows(
@@ -892,31 +945,59 @@ mod implementation {
         Some(())
     }
 
-    pub(super) fn widen_pixels_2(first: &[i8], second: &[i8], patch: &mut [u32], _n_groups: usize) {
-        let groups = first.as_chunks::<4>().0.iter().zip(second.as_chunks::<4>().0);
-        for (words, (a, b)) in patch.as_chunks_mut::<4>().0.iter_mut().zip(groups) {
-            *words = [pair(a[0], a[2]), pair(b[0], b[2]), pair(a[1], a[3]), pair(b[1], b[3])];
-        }
-    }
-
-    pub(super) fn multiply_pixels_2(patch: &[u32], stream: &[u32], first: &mut [[i8; 2]], second: &mut [[i8; 2]]) {
-        let mut rest = stream;
-        let mut second = second.iter_mut();
-        for first in first {
-            let Some(([start], tail)) = rest.split_first_chunk::<1>() else { return };
-            let mut sums = [[*start as i32; 2]; 2];
-            let Some((weights, tail)) = tail.split_at_checked(patch.len() / 2) else { return };
-            for (w, x) in weights.iter().zip(patch.as_chunks::<2>().0) {
-                for (sum, x) in sums.iter_mut().zip(x) {
-                    accumulate(sum, *w, *x);
+    pub(super) fn multiply_pairs(
+        pairs: &PixelPairs,
+        region: &mut [i8],
+        places: Places,
+        n_pairs: usize,
+        stream: &[u32],
+    ) -> Option<()> {
+        let patch_bytes = pairs.rows.checked_mul(pairs.row_taps)?.checked_mul(4)?;
+        let patch = places.patch..places.patch.checked_add(patch_bytes)?;
+        let pixel = |i: usize| {
+            let (from, to) = (i.checked_mul(pairs.pixel_step)?, i.checked_mul(pairs.n_outputs)?);
+            Some((places.source.checked_add(from)?, places.target.checked_add(to)?))
+        };
+        for pair in 0..n_pairs {
+            let both = [pixel(pair.wrapping_mul(2))?, pixel(pair.wrapping_mul(2).wrapping_add(1))?];
+            for (p, (from, _)) in both.iter().enumerate() {
+                for group in 0..patch_bytes / 16 {
+                    let (row, tap) = (
+                        group.checked_mul(4)?.checked_div(pairs.row_taps)?,
+                        group.checked_mul(4)?.checked_rem(pairs.row_taps)?,
+                    );
+                    let at = from.wrapping_add(row.wrapping_mul(pairs.row_step)).wrapping_add(tap);
+                    let t = *region.get(at..)?.first_chunk::<4>()?;
+                    let words =
+                        region.get_mut(patch.start.wrapping_add(group.wrapping_mul(16))..)?.first_chunk_mut::<16>()?;
+                    let words = bytemuck::try_cast_slice_mut::<i8, u32>(words).ok()?;
+                    *words.get_mut(p)? = self::pair(t[0], t[2]);
+                    *words.get_mut(p.wrapping_add(2))? = self::pair(t[1], t[3]);
                 }
             }
-            let Some(([bias, finish @ ..], tail)) = tail.split_first_chunk::<7>() else { return };
-            for (target, sum) in [first].into_iter().chain(second.next()).zip(sums) {
-                *target = requantize([fold(*bias as i32, sum), sum[1]], finish);
+            let mut rest = stream;
+            for o in (0..pairs.n_outputs).step_by(2) {
+                let ([start], tail) = rest.split_first_chunk::<1>()?;
+                let mut sums = [[*start as i32; 2]; 2];
+                let (weights, tail) = tail.split_at_checked(patch_bytes / 8)?;
+                let taps = bytemuck::try_cast_slice::<i8, u32>(region.get(patch.clone())?).ok()?;
+                for (w, x) in weights.iter().zip(taps.as_chunks::<2>().0) {
+                    for (sum, x) in sums.iter_mut().zip(x) {
+                        accumulate(sum, *w, *x);
+                    }
+                }
+                let ([bias, finish @ ..], tail) = tail.split_first_chunk::<7>()?;
+                for ((_, to), sum) in both.iter().zip(sums) {
+                    let n = pairs.n_outputs.wrapping_sub(o).min(2);
+                    let target = region.get_mut(to.wrapping_add(o)..)?.get_mut(..n)?;
+                    for (t, v) in target.iter_mut().zip(requantize([fold(*bias as i32, sum), sum[1]], finish)) {
+                        *t = v;
+                    }
+                }
+                rest = tail;
             }
-            rest = tail;
         }
+        Some(())
     }
 
     pub(super) fn multiply_vector(input: &[i8], stream: &[u32], output: &mut [[i8; 4]]) -> Option<()> {

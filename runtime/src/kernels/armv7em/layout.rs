@@ -19,7 +19,7 @@
 //!   4 words   bias, multiplier, addend, shift
 //! ```
 //!
-//! Taps are padded with zeros to a multiple of four, channels with zeros to a whole pair or quad.
+//! Each kernel row of taps is padded with zeros to a multiple of four, channels with zeros to a whole pair or quad.
 
 use crate::fixed_point::Requantizer;
 use crate::kernels::geometry::{Conv2d, Strip, Window2d};
@@ -69,10 +69,18 @@ pub const fn padded_taps(taps: usize) -> usize {
     taps.saturating_add(3) / 4 * 4
 }
 
-/// Scratch of a convolution: two pixels' taps as int16, and as int8 where padding or odd channels ask for a copy.
+/// Taps of one filter of a convolution in the stream, and of one of its kernel rows.
+pub fn conv_2d_taps(conv: &Conv2d) -> [usize; 2] {
+    let [height, width] = conv.window.kernel.map(|v| v as usize);
+    let row = padded_taps(width.saturating_mul(conv.input_channels_per_group()));
+    [height.saturating_mul(row), row]
+}
+
+/// Scratch of a convolution: the taps of two pixels as int16, then as int8 for those at the edge, and their outputs.
 pub fn conv_2d_scratch_bytes(conv: &Conv2d) -> usize {
-    let taps = padded_taps(conv.filter_elements());
-    taps.saturating_mul(4).saturating_add(taps.saturating_mul(2))
+    let [taps, _] = conv_2d_taps(conv);
+    let outputs = (conv.window.output[2] as usize).saturating_mul(2);
+    taps.saturating_mul(6).saturating_add(outputs)
 }
 
 /// How far below its input a convolution's output must start when the two overlap.
@@ -119,8 +127,10 @@ pub const fn fully_connected_scratch_bytes(n_inputs: usize) -> usize {
 /// The layer whose weights are packed.
 #[derive(Clone, Copy, Debug)]
 pub struct Products<'a> {
-    /// `[O, taps]`
+    /// `[O, rows, row_taps]`
     pub weights: &'a [i8],
+    /// Taps of a kernel row, which starts at a multiple of four in the stream.
+    pub row_taps: usize,
     /// Per output channel, with the input's zero point folded in.
     pub bias: &'a [i32],
     /// Per output channel.
@@ -138,15 +148,16 @@ impl Products<'_> {
     pub fn pack(&self, block: Block, stream: &mut [u32]) -> Option<()> {
         let n_outputs = self.bias.len();
         let taps = self.weights.len().checked_div(n_outputs)?;
-        if self.requantizers.len() != n_outputs || stream.len() != block.stream_words(taps, n_outputs) {
+        let padded = taps.checked_div(self.row_taps)?.checked_mul(padded_taps(self.row_taps))?;
+        if self.requantizers.len() != n_outputs || stream.len() != block.stream_words(padded, n_outputs) {
             return None;
         }
         let n = block.channels();
-        let words = block.words(taps);
+        let words = block.words(padded);
         for (i, target) in (0..n_outputs.div_ceil(n)).map(|i| (i, i.saturating_mul(words))) {
             let target = stream.get_mut(target..)?.get_mut(..words)?;
             let (starts, rest) = target.split_at_mut_checked(block.starts())?;
-            let (packed, finish) = rest.split_at_mut_checked(padded_taps(taps).saturating_mul(n) / 4)?;
+            let (packed, finish) = rest.split_at_mut_checked(padded.saturating_mul(n) / 4)?;
             for pair in 0..n / 2 {
                 let first = i.saturating_mul(n).saturating_add(pair.saturating_mul(2));
                 let (a, b) = (self.channel(first, taps)?, self.channel(first.saturating_add(1), taps)?);
@@ -170,8 +181,8 @@ impl Products<'_> {
                 }
                 for (four, words) in packed.chunks_exact_mut(n).enumerate() {
                     let at = four.saturating_mul(4);
-                    *words.get_mut(pair)? = a.word(&b, at);
-                    *words.get_mut((n / 2).saturating_add(pair))? = a.word(&b, at.saturating_add(1));
+                    *words.get_mut(pair)? = self.word(&a, &b, at);
+                    *words.get_mut((n / 2).saturating_add(pair))? = self.word(&a, &b, at.saturating_add(1));
                 }
             }
         }
@@ -200,6 +211,18 @@ impl Products<'_> {
             (*bias, *finish) = (channel.start as u32, channel.finish);
         }
         Some(())
+    }
+
+    /// Taps `at` and `at + 2` of a padded filter, of `high` and of `low`.
+    fn word(&self, high: &Channel<'_>, low: &Channel<'_>, at: usize) -> u32 {
+        let padded = padded_taps(self.row_taps).max(1);
+        let half = |at: usize| {
+            let (row, tap) = (at.wrapping_div(padded), at.wrapping_rem(padded));
+            let at = row.wrapping_mul(self.row_taps).wrapping_add(tap);
+            let weight = |channel: &Channel<'_>| channel.weights.get(at).map_or(0, |&w| i32::from(w));
+            if tap < self.row_taps { weight(high).wrapping_mul(256).wrapping_add(weight(low)) as u16 } else { 0 }
+        };
+        u32::from(half(at)) | u32::from(half(at.wrapping_add(2))) << 16
     }
 
     /// Channel `o`; one of zeros beyond the last.
@@ -240,15 +263,5 @@ impl Channel<'_> {
     /// Whether no int8 input can bring the sum of the products to 2^23 or beyond.
     fn fits_24_bits(&self) -> bool {
         self.weights.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>() < 1 << 16
-    }
-
-    fn weight(&self, tap: usize) -> i32 {
-        self.weights.get(tap).map_or(0, |&w| i32::from(w))
-    }
-
-    /// Taps `at` and `at + 2` of this channel (high) and of `low`.
-    fn word(&self, low: &Self, at: usize) -> u32 {
-        let half = |tap: usize| self.weight(tap).wrapping_mul(256).wrapping_add(low.weight(tap)) as u16;
-        u32::from(half(at)) | u32::from(half(at.saturating_add(2))) << 16
     }
 }

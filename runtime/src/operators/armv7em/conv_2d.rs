@@ -8,7 +8,7 @@
 use super::{check_scratch, check_stream};
 use crate::image::bytes::RecordWriter;
 use crate::kernels::armv7em::conv_2d::conv_2d_i8;
-use crate::kernels::armv7em::layout::{Block, conv_2d_lead_bytes, conv_2d_scratch_bytes};
+use crate::kernels::armv7em::layout::{Block, conv_2d_lead_bytes, conv_2d_scratch_bytes, conv_2d_taps};
 use crate::kernels::geometry::Conv2d;
 use crate::operators::limits::{LimitsI8, zero_point_i8};
 use crate::operators::window::{self, WINDOW_RULE, WindowRecord};
@@ -49,7 +49,8 @@ fn check(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
     let (input, conv) = (operands.input(0, ElementType::I8)?, geometry(operands)?);
     zero_point_i8(&input).ok_or("a zero point is out of range")?;
     let n_outputs = conv.window.output[2] as usize;
-    check_stream(operands, Block::Pair.stream_words(conv.filter_elements(), n_outputs), window::SIZE)?;
+    let [taps, _] = conv_2d_taps(&conv);
+    check_stream(operands, Block::Pair.stream_words(taps, n_outputs), window::SIZE)?;
     check_scratch(operands, conv_2d_scratch_bytes(&conv))?;
     Ok(conv.macs())
 }

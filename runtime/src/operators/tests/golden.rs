@@ -264,8 +264,9 @@ fn compare(name: &str, output: &Tensor, found: &[u8]) {
 #[test]
 fn operators_agree_with_onnxruntime() {
     let mut n_cases = 0;
-    // A table is whatever the converter computes; it has no counterpart.
-    for operator in ALL.iter().filter(|o| o.name != "table_i8") {
+    // A table is whatever the converter computes; it has no counterpart. Codes from 0x100 on are kernels for one
+    // instruction set, which the contract compares with the portable ones.
+    for operator in ALL.iter().filter(|o| o.name != "table_i8" && o.code < 0x100) {
         let moves = ["transpose_i8", "pad_i8", "concat_i8"].contains(&operator.name);
         let folder = if moves { operator.name.replace("_i8", "_f32") } else { operator.name.to_string() };
         for path in files(&folder) {

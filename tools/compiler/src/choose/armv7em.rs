@@ -5,7 +5,7 @@ use crate::graph::{Graph, Node, Operator, Window};
 use tinfer::isa::Isa;
 use tinfer::kernels::armv7em::layout::{
     Block, DEPTHWISE_WORDS, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, depthwise_scratch_bytes,
-    fully_connected_scratch_bytes, is_depthwise_3x3,
+    fully_connected_scratch_bytes, is_depthwise_3x3, padded_taps,
 };
 use tinfer::kernels::geometry::{Conv2d, Window2d};
 use tinfer::tensor::ElementType;
@@ -41,9 +41,14 @@ pub fn stream(graph: &Graph, node: &Node) -> Option<Vec<u32>> {
     let channels = ChannelArrays::new(graph, node).ok()?;
     let n_outputs = channels.bias.len();
     let taps = channels.weights.len().checked_div(n_outputs)?;
+    let row_taps = match graph.tensor(node.inputs[1]).shape[..] {
+        [_, _, width, depth] => width * depth,
+        _ => taps,
+    };
     let products = Products {
         weights: &channels.weights,
         bias: &channels.bias,
+        row_taps,
         requantizers: &channels.requantizers,
         output_zero_point: graph.tensor(node.outputs[0]).quantization.as_ref()?.zero_point,
     };
@@ -56,7 +61,8 @@ pub fn stream(graph: &Graph, node: &Node) -> Option<Vec<u32>> {
         Operator::FullyConnected { .. } => Block::Quad,
         _ => Block::Pair,
     };
-    let mut stream = vec![0; block.stream_words(taps, n_outputs)];
+    let padded = taps.checked_div(row_taps)? * padded_taps(row_taps);
+    let mut stream = vec![0; block.stream_words(padded, n_outputs)];
     products.pack(block, &mut stream)?;
     Some(stream)
 }
