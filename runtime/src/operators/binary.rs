@@ -99,15 +99,25 @@ fn add(parameters: &[u8], a: &TensorView, b: &TensorView, output: OutputI8) -> O
 
 fn check_add(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
     let work = checked(operands, ElementType::I8)?;
+    checked_add(operands)?;
+    Ok(work)
+}
+
+/// Arithmetic of the step's sum, checked.
+pub(super) fn checked_add(operands: &StepOperands<'_>) -> Result<AddI8, &'static str> {
     let (a, b) = (operands.input(0, ElementType::I8)?, operands.input(1, ElementType::I8)?);
     let output = LimitsI8::check(operands, 10)?;
-    add(operands.parameters(), &a, &b, output).ok_or("a multiplier or zero point is out of range")?;
-    Ok(work)
+    add(operands.parameters(), &a, &b, output).ok_or("a multiplier or zero point is out of range")
+}
+
+/// Arithmetic of the step's sum.
+pub(super) fn add_of(ctx: &StepContext<'_, '_>) -> Option<AddI8> {
+    add(ctx.parameters(), &ctx.input(0)?, &ctx.input(1)?, LimitsI8::of(ctx, 10)?)
 }
 
 fn run_add(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let (a, b, output) = (ctx.input(0)?, ctx.input(1)?, ctx.output(0)?);
-    let factors = add(ctx.parameters(), &a, &b, LimitsI8::of(ctx, 10)?)?;
+    let factors = add_of(ctx)?;
     let loops = loops(&a, &b, &output)?;
     let (a, b, at) = (ctx.operand(0)?, ctx.operand(1)?, ctx.output_elements::<i8>(0)?.start);
     add_i8(&loops, &factors, ctx.region()?, a, b, at)

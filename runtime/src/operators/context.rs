@@ -135,6 +135,11 @@ impl<'a, 'i> StepContext<'a, 'i> {
         }
     }
 
+    /// Input `i` in elements of [`StepContext::region`]; `None` when it is a constant.
+    pub fn arena_elements<T: Pod>(&self, i: usize) -> Option<Range<usize>> {
+        elements::<T>(arena_range(&self.input(i)?)?)
+    }
+
     /// Output `o` in elements of [`StepContext::region`].
     pub fn output_elements<T: Pod>(&self, o: usize) -> Option<Range<usize>> {
         elements::<T>(arena_range(&self.output(o)?)?)

@@ -181,6 +181,7 @@ pub static ALL: &[&Operator] = &[
     &movement::PAD_I8,
     &movement::CONCAT_F32,
     &movement::CONCAT_I8,
+    &armv7em::add::ADD_I8_ARMV7EM,
     &armv7em::conv_2d::CONV_2D_I8_ARMV7EM,
     &armv7em::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_ARMV7EM,
     &armv7em::fully_connected::FULLY_CONNECTED_I8_ARMV7EM,

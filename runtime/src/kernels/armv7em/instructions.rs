@@ -37,7 +37,7 @@ impl PixelPairs {
     /// - `stream`: blocks of two channels, see [`super::layout`]
     pub fn multiply(&self, region: &mut [i8], places: Places, n_pairs: usize, stream: &[u32]) -> Option<()> {
         let n_taps = self.rows.checked_mul(self.row_taps)?;
-        if n_pairs == 0 || n_taps == 0 || self.row_taps % 4 != 0 || self.n_outputs == 0 {
+        if n_pairs == 0 || n_taps == 0 || !self.row_taps.is_multiple_of(4) || self.n_outputs == 0 {
             return None;
         }
         let n_pixels = n_pairs.checked_mul(2)?;
@@ -149,13 +149,35 @@ pub(super) fn convolve_plane(
 ) -> Option<()> {
     let Plane { pitch, rows, columns, stride, depth } = *plane;
     let extent = |n: usize| n.checked_sub(1)?.checked_mul(stride)?.checked_add(3);
-    if pitch % 2 != 0 || extent(columns)? > pitch {
+    if !pitch.is_multiple_of(2) || extent(columns)? > pitch {
         return None;
     }
     let cells = cells.get(..extent(rows)?.checked_mul(pitch)?)?;
     let last = rows.checked_mul(columns)?.checked_sub(1)?.checked_mul(depth)?;
     let target = target.get_mut(..last.checked_add(1)?)?;
     implementation::convolve_plane(plane, block, cells, target)
+}
+
+/// Arithmetic of a sum: `(a * x + b * y + constant) >> shift`, saturated to int8.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Sum {
+    /// Factor of the first operand.
+    pub a: i32,
+    /// Factor of the second operand.
+    pub b: i32,
+    /// Zero points and rounding.
+    pub constant: i32,
+    /// Below 32.
+    pub shift: u32,
+}
+
+/// Sums `n` elements from two places of a region to a third, which is one of them or apart from both.
+pub(super) fn add(region: &mut [i8], [x, y, target]: [usize; 3], n: usize, sum: &Sum) -> Option<()> {
+    for start in [x, y, target] {
+        region.get(start..)?.get(..n)?;
+    }
+    implementation::add(region, [x, y, target], n, sum)
 }
 
 /// Clamps int8 values in place.
@@ -169,8 +191,8 @@ pub(super) fn clamp(values: &mut [i8], [min, max]: [i8; 2]) {
 
 #[cfg(all(target_arch = "arm", kernel_isa = "armv7em"))]
 mod implementation {
-    use super::{PixelPairs, Places, Plane};
-    use crate::kernels::armv7em::layout::DEPTHWISE_WORDS;
+    use super::{PixelPairs, Places, Plane, Sum};
+    use crate::kernels::armv7em::layout::{Block, DEPTHWISE_WORDS};
     use core::arch::naked_asm;
 
     /// Two multiply-accumulates for both channels of word `\w`: pixels `\x` and `\y`.
@@ -221,6 +243,18 @@ mod implementation {
         };
     }
 
+    /// Four taps: `{r10, r11}` from the stream, `{r6-r9}` from the patch, in 48 bytes.
+    macro_rules! four_taps {
+        () => {
+            concat!(
+                "ldmia r1!, {{r10, r11}}\n",
+                "ldmia r0!, {{r6, r7, r8, r9}}\n",
+                products!("r10", "r6", "r7"),
+                products!("r11", "r8", "r9"),
+            )
+        };
+    }
+
     /// Requantizes `\acc` by `\multiplier`, `\addend`, `\shift`.
     macro_rules! finish {
         ($acc:literal, $multiplier:literal, $addend:literal, $shift:literal) => {
@@ -258,7 +292,8 @@ mod implementation {
         stream: &[u32],
     ) -> Option<()> {
         let weight_bytes = pairs.rows * pairs.row_taps * 2;
-        let main_bytes = weight_bytes / 32 * 32;
+        let main_bytes = weight_bytes / 64 * 64;
+        let pairs_words = pairs.n_outputs / 2 * Block::Pair.words(pairs.rows * pairs.row_taps);
         let start = region.as_mut_ptr();
         // SAFETY: the caller found all three places in the region.
         let [source, target, patch] =
@@ -268,9 +303,9 @@ mod implementation {
         }
         let frame = Frame {
             main_bytes,
-            tail_bytes: weight_bytes - main_bytes,
+            rest_groups: (weight_bytes - main_bytes) / 8,
             patch,
-            n_left: pairs.n_outputs,
+            end: stream.as_ptr(),
             stream: stream.as_ptr(),
             source,
             pixel_step: pairs.pixel_step,
@@ -280,6 +315,8 @@ mod implementation {
             target,
             n_outputs: pairs.n_outputs,
             n_pairs,
+            pairs_end: stream.as_ptr().wrapping_add(pairs_words),
+            stream_end: stream.as_ptr_range().end,
         };
         // SAFETY: the caller found room for the taps and outputs of all pairs and for the patch, and cut the stream to
         // size; there is one pair, one kernel row, one group of taps and one output at least.
@@ -306,9 +343,9 @@ mod implementation {
     #[repr(C)]
     struct Frame {
         main_bytes: usize,
-        tail_bytes: usize,
+        rest_groups: usize,
         patch: *mut i8,
-        n_left: usize,
+        end: *const u32,
         stream: *const u32,
         source: *const i8,
         pixel_step: usize,
@@ -318,6 +355,8 @@ mod implementation {
         target: *mut i8,
         n_outputs: usize,
         n_pairs: usize,
+        pairs_end: *const u32,
+        stream_end: *const u32,
     }
 
     /// Bytes of stream per block that the unrolled loop and the loop of four taps take.
@@ -332,17 +371,32 @@ mod implementation {
     /// Memory as [`Frame`] says, and one pair, row, group and output at least.
     ///
     /// `r2` and `r4` sum `256 * A + B` of the two pixels, `r3` and `r5` sum `B`.
-    /// Stack: 0 end of the main loop, 4 end of the tail, 8 outputs, 16 [`Frame`].
+    /// Stack: 0 end of the main loop, 4 address of the rest, 8 outputs, 16 [`Frame`], 76 outputs of an odd channel, 84 its
+    /// spill.
     #[unsafe(naked)]
     unsafe extern "C" fn pixel_pairs(_frame: *const Frame) {
         naked_asm!(
             "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
-            "sub sp, #72",
+            "sub sp, #88",
             "add r1, sp, #16",
             "ldmia r0!, {{r2, r3, r4, r5, r6, r7, r8}}",
             "stmia r1!, {{r2, r3, r4, r5, r6, r7, r8}}",
-            "ldmia r0, {{r2, r3, r4, r5, r6, r7}}",
-            "stmia r1, {{r2, r3, r4, r5, r6, r7}}",
+            "ldmia r0, {{r2, r3, r4, r5, r6, r7, r8, r9}}",
+            "stmia r1, {{r2, r3, r4, r5, r6, r7, r8, r9}}",
+            // Where a block goes on after the taps that fill the main loop: behind all groups of four but the rest.
+            "adr.w r2, 7f",
+            "ldr r3, [sp, #20]",
+            "mov r4, #48",
+            "mls r2, r3, r4, r2",
+            "orr r2, #1",
+            "str r2, [sp, #4]",
+            "adr.w r3, 5f",
+            "orr r3, #1",
+            "ldr r4, [sp, #16]",
+            "cmp r4, #0",
+            "it eq",
+            "moveq r3, r2",
+            "str r3, [sp, #20]",
             "1:",
             "ldrd r0, r5, [sp, #36]",
             "ldr r2, [sp, #24]",
@@ -371,39 +425,40 @@ mod implementation {
             "strd r2, r4, [sp, #8]",
             "add r4, r3",
             "str r4, [sp, #56]",
-            "str r3, [sp, #28]",
             "ldr r1, [sp, #32]",
+            "ldr r8, [sp, #68]",
+            "str r8, [sp, #28]",
+            "b 10f",
             "4:",
             "ldrd r6, r7, [sp, #16]",
             "ldr r3, [r1], #4",
             "ldr r0, [sp, #24]",
             "add r6, r1",
-            "add r7, r6",
             "mov r2, r3",
             "mov r4, r3",
             "mov r5, r3",
-            "strd r6, r7, [sp]",
-            "cmp r1, r6",
-            "beq 6f",
+            "str r6, [sp]",
+            "bx r7",
+            // Thirty-two taps at a time.
             "5:",
+            eight_taps!(),
+            eight_taps!(),
             eight_taps!(),
             eight_taps!(),
             "ldr r6, [sp]",
             "cmp r1, r6",
             "bne 5b",
-            "ldr r7, [sp, #4]",
+            "ldr pc, [sp, #4]",
+            // What is left, by fours.
             "6:",
-            "cmp r1, r7",
-            "beq 8f",
+            four_taps!(),
+            four_taps!(),
+            four_taps!(),
+            four_taps!(),
+            four_taps!(),
+            four_taps!(),
+            four_taps!(),
             "7:",
-            "ldmia r1!, {{r10, r11}}",
-            "ldmia r0!, {{r6, r7, r8, r9}}",
-            products!("r10", "r6", "r7"),
-            products!("r11", "r8", "r9"),
-            "ldr r6, [sp, #4]",
-            "cmp r1, r6",
-            "bne 7b",
-            "8:",
             "ldmia r1!, {{r6, r7, r8, r9, r10, r11, r12}}",
             "sub r2, r2, r3",
             "sub r4, r4, r5",
@@ -412,25 +467,43 @@ mod implementation {
             finish!("r2", "r7", "r8", "r9"),
             finish!("r4", "r7", "r8", "r9"),
             "ldrd r6, r7, [sp, #8]",
-            "ldr r8, [sp, #28]",
             finish!("r3", "r10", "r11", "r12"),
             finish!("r5", "r10", "r11", "r12"),
-            "strb r2, [r6], #1",
-            "strb r4, [r7], #1",
-            "subs r8, #1",
-            "beq 9f",
-            "strb r3, [r6], #1",
-            "strb r5, [r7], #1",
-            "subs r8, #1",
+            "ldr r8, [sp, #28]",
+            "strb r3, [r6, #1]",
+            "strb r2, [r6], #2",
+            "strb r5, [r7, #1]",
+            "strb r4, [r7], #2",
             "strd r6, r7, [sp, #8]",
-            "str r8, [sp, #28]",
+            "10:",
+            "cmp r1, r8",
             "bne 4b",
+            "ldr r8, [sp, #72]",
+            "cmp r1, r8",
+            "beq 8f",
+            // The last of an odd number of channels goes through the stack, because its partner has no place.
+            "str r8, [sp, #28]",
+            "ldrd r6, r7, [sp, #8]",
+            "strd r6, r7, [sp, #76]",
+            "add r6, sp, #84",
+            "add r7, sp, #86",
+            "strd r6, r7, [sp, #8]",
+            "b 4b",
+            "8:",
+            "ldr r6, [sp, #68]",
+            "cmp r6, r8",
+            "beq 9f",
+            "ldrd r6, r7, [sp, #76]",
+            "ldrb r2, [sp, #84]",
+            "ldrb r4, [sp, #86]",
+            "strb r2, [r6]",
+            "strb r4, [r7]",
             "9:",
             "ldr r6, [sp, #64]",
             "subs r6, #1",
             "str r6, [sp, #64]",
             "bne 1b",
-            "add sp, #72",
+            "add sp, #88",
             "pop {{r4, r5, r6, r7, r8, r9, r10, r11, r12, pc}}",
         )
     }
@@ -636,6 +709,75 @@ mod implementation {
         // least, rows start at word boundaries because the pitch is even.
         unsafe { function(cells.as_ptr(), block, target.as_mut_ptr(), &shape) }
         Some(())
+    }
+
+    pub(super) fn add(region: &mut [i8], places: [usize; 3], n: usize, sum: &Sum) -> Option<()> {
+        let start = region.as_mut_ptr();
+        // SAFETY: the caller found `n` elements behind each place.
+        let [x, y, target] = places.map(|place| unsafe { start.add(place) });
+        let places = [x, y, target];
+        if n > 0 {
+            // SAFETY: as above; there is one element at least.
+            unsafe { sums(&places, n, sum) }
+        }
+        Some(())
+    }
+
+    /// One element: byte `\byte` of `r8` and `r9`.
+    macro_rules! one_sum {
+        ($rotation:literal, $offset:literal) => {
+            concat!(
+                "sxtb r10, r8, ror #",
+                $rotation,
+                "\n",
+                "sxtb r11, r9, ror #",
+                $rotation,
+                "\n",
+                "mla r12, r10, r4, r6\n",
+                "mla r12, r11, r5, r12\n",
+                "asr r12, r12, r7\n",
+                "ssat r12, #8, r12\n",
+                "strb r12, [r2, #",
+                $offset,
+                "]\n",
+            )
+        };
+    }
+
+    /// # Safety
+    /// `n` elements, at least one, behind both sources and the target.
+    #[unsafe(naked)]
+    unsafe extern "C" fn sums(_places: *const [*mut i8; 3], _n: usize, _sum: *const Sum) {
+        naked_asm!(
+            "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
+            "ldmia r2, {{r4, r5, r6, r7}}",
+            "mov r3, r1",
+            "ldmia r0, {{r0, r1, r2}}",
+            "subs r3, #4",
+            "blo 2f",
+            "1:",
+            "ldr r8, [r0], #4",
+            "ldr r9, [r1], #4",
+            one_sum!("0", "0"),
+            one_sum!("8", "1"),
+            one_sum!("16", "2"),
+            one_sum!("24", "3"),
+            "add r2, #4",
+            "subs r3, #4",
+            "bhs 1b",
+            "2:",
+            "adds r3, #4",
+            "beq 4f",
+            "3:",
+            "ldrb r8, [r0], #1",
+            "ldrb r9, [r1], #1",
+            one_sum!("0", "0"),
+            "add r2, #1",
+            "subs r3, #1",
+            "bne 3b",
+            "4:",
+            "pop {{r4, r5, r6, r7, r8, r9, r10, r11, r12, pc}}",
+        )
     }
 
     /// # Safety
@@ -878,8 +1020,18 @@ mod implementation {
 
 #[cfg(not(all(target_arch = "arm", kernel_isa = "armv7em")))]
 mod implementation {
-    use super::{PixelPairs, Places, Plane};
+    use super::{PixelPairs, Places, Plane, Sum};
     use crate::kernels::armv7em::layout::{DEPTHWISE_WORDS, SEGMENT};
+
+    pub(super) fn add(region: &mut [i8], [x, y, target]: [usize; 3], n: usize, sum: &Sum) -> Option<()> {
+        for i in 0..n {
+            let at = |start: usize| region.get(start.wrapping_add(i)).map(|&v| i32::from(v));
+            let (x, y) = (at(x)?.wrapping_mul(sum.a), at(y)?.wrapping_mul(sum.b));
+            let steps = x.wrapping_add(y).wrapping_add(sum.constant).wrapping_shr(sum.shift);
+            *region.get_mut(target.wrapping_add(i))? = steps.max(i32::from(i8::MIN)).min(i32::from(i8::MAX)) as i8;
+        }
+        Some(())
+    }
 
     pub(super) fn copy_rows(
         source: &[i8],

@@ -10,6 +10,7 @@
 //! leaves the pairs of `b`, whose sum is `B`. So one widening serves two channels, and weights take no more flash than
 //! int8. `A` must fit 24 bits, which the layout proves from the weights before it packs them.
 
+pub mod add;
 pub mod conv_2d;
 pub mod depthwise_conv_2d;
 pub mod fully_connected;

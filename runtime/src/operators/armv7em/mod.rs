@@ -1,5 +1,6 @@
 //! Operators whose weights are packed for the DSP extension, see [`crate::kernels::armv7em`].
 
+pub mod add;
 pub mod conv_2d;
 pub mod depthwise_conv_2d;
 pub mod fully_connected;

@@ -1,8 +1,9 @@
 //! Kernels for the DSP extension: which layers they take, and their packed weights.
 
-use super::{ChannelArrays, Chosen, Overlap};
+use super::{ChannelArrays, Chosen, Overlap, pair_multiplier};
 use crate::graph::{Graph, Node, Operator, Window};
 use tinfer::isa::Isa;
+use tinfer::kernels::armv7em::add;
 use tinfer::kernels::armv7em::layout::{
     Block, DEPTHWISE_WORDS, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, depthwise_scratch_bytes,
     fully_connected_scratch_bytes, is_depthwise_3x3, padded_taps,
@@ -31,6 +32,14 @@ pub(super) fn choose(graph: &Graph, node: &Node) -> Option<Chosen> {
             let n_inputs = *input.shape.last()?;
             let one_row = input.n_elements() == n_inputs;
             one_row.then(stream)?.map(|()| fast(fully_connected_scratch_bytes(n_inputs), Overlap::Never))
+        }
+        Operator::Binary { .. } => {
+            let same = node.inputs.iter().all(|&id| {
+                let operand = graph.tensor(id);
+                operand.constant.is_none() && operand.n_elements() == graph.tensor(node.outputs[0]).n_elements()
+            });
+            let fits = pair_multiplier(graph, node).is_some_and(add::takes);
+            (same && fits).then(|| fast(0, Overlap::Never))
         }
         _ => None,
     }

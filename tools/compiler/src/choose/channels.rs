@@ -1,7 +1,7 @@
 //! The per-channel arithmetic of an int8 layer, as its kernel computes it.
 
-use crate::graph::{Constant, Graph, Node, Operator, Tensor};
-use tinfer::fixed_point::Requantizer;
+use crate::graph::{Binary, Constant, Graph, Node, Operator, Tensor};
+use tinfer::fixed_point::{PairMultiplier, Requantizer};
 use tinfer::tensor::ElementType;
 
 /// Weights in the graph's layout and one bias and factor per output channel of a convolution or fully connected layer.
@@ -72,6 +72,18 @@ impl ChannelArrays {
     pub fn shifts(&self) -> Vec<u8> {
         self.requantizers.iter().map(|r| r.shift).collect()
     }
+}
+
+/// The factors of a quantized sum or difference; `None` for other nodes and for scales that are too far apart.
+pub fn pair_multiplier(graph: &Graph, node: &Node) -> Option<PairMultiplier> {
+    let sign = match node.operator {
+        Operator::Binary { function: Binary::Add, .. } => 1.0,
+        Operator::Binary { function: Binary::Sub, .. } => -1.0,
+        _ => return None,
+    };
+    let scale = |id| per_tensor(graph.tensor(id)).ok().map(|(scale, _)| scale);
+    let (a, b, output) = (scale(node.inputs[0])?, scale(node.inputs[1])?, scale(node.outputs[0])?);
+    PairMultiplier::from_real(a / output, sign * b / output)
 }
 
 /// Sum of the weights of each output channel.

@@ -6,7 +6,7 @@
 pub mod armv7em;
 mod channels;
 
-pub use channels::{ChannelArrays, ChannelsError};
+pub use channels::{ChannelArrays, ChannelsError, pair_multiplier};
 
 use crate::graph::{Graph, Node};
 use tinfer::isa::Isa;

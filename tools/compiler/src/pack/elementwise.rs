@@ -2,9 +2,12 @@
 
 use super::PackError;
 use super::step::{Precision, StepPacker, limits_f32};
+use crate::choose::pair_multiplier;
 use crate::graph::{Binary, Clamp, Node, Operator, Unary};
-use tinfer::fixed_point::{PairMultiplier, Requantizer};
+use tinfer::fixed_point::Requantizer;
+use tinfer::isa::Isa;
 use tinfer::kernels::portable::{BinaryF32, softmax_table_bits};
+use tinfer::operators::armv7em::add::ADD_I8_ARMV7EM;
 use tinfer::operators::binary::{ADD_I8, AddRecord, BINARY_F32, BinaryF32Record, MUL_I8, MulRecord};
 use tinfer::operators::softmax::{SOFTMAX_F32, SOFTMAX_I8};
 use tinfer::operators::unary::{TABLE_I8, UNARY_F32, UnaryF32Record, UnaryFunction};
@@ -46,21 +49,18 @@ fn binary_i8(
     function: Binary,
     clamp: Clamp,
 ) -> Result<&'static str, PackError> {
-    let (a, _) = steps.quantized(node, steps.input(node, 0))?;
-    let (b, _) = steps.quantized(node, steps.input(node, 1))?;
-    let (output, _) = steps.quantized(node, steps.output(node))?;
     let limits = steps.limits_i8(node, clamp)?;
     let too_far = || steps.error(node, "its scales are too far apart");
-    let sign = match function {
-        Binary::Mul => {
-            let requantizer = Requantizer::from_real(a * b / output).ok_or_else(too_far)?;
-            return steps.emit(node, &MUL_I8, &node.inputs, &[], &MulRecord { requantizer, limits }.emit());
-        }
-        Binary::Add => 1.0,
-        Binary::Sub => -1.0,
-    };
-    let multiplier = PairMultiplier::from_real(a / output, sign * b / output).ok_or_else(too_far)?;
-    steps.emit(node, &ADD_I8, &node.inputs, &[], &AddRecord { multiplier, limits }.emit())
+    if function == Binary::Mul {
+        let (a, _) = steps.quantized(node, steps.input(node, 0))?;
+        let (b, _) = steps.quantized(node, steps.input(node, 1))?;
+        let (output, _) = steps.quantized(node, steps.output(node))?;
+        let requantizer = Requantizer::from_real(a * b / output).ok_or_else(too_far)?;
+        return steps.emit(node, &MUL_I8, &node.inputs, &[], &MulRecord { requantizer, limits }.emit());
+    }
+    let multiplier = pair_multiplier(steps.graph, node).ok_or_else(too_far)?;
+    let operator = if steps.isa() == Isa::Armv7em { &ADD_I8_ARMV7EM } else { &ADD_I8 };
+    steps.emit(node, operator, &node.inputs, &[], &AddRecord { multiplier, limits }.emit())
 }
 
 /// A step that looks up `function`, computed in binary64 for each of the 256 inputs.
