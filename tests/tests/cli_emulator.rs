@@ -51,6 +51,7 @@ fn float_and_int8_images_have_the_same_bits_on_every_emulated_board() {
         ("fashion-resnet8", "float32", "mps2-an500"),
         ("fashion-resnet8", "int8", "mps2-an386"),
         ("fashion-resnet8", "int8", "mps2-an500"),
+        ("fashion-resnet8", "int8", "mps3-an547"),
     ] {
         let file = |name: String| root().join("models").join(model).join(name).display().to_string();
         let (onnx, samples) = (file(format!("{model}.onnx")), file("calibration.npz".into()));

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// One board, as its `board.toml` states it. Addresses and lengths in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Board {
     /// Name of the board: its folder, its firmware package, the word on the command line.
     pub name: String,
@@ -28,13 +28,13 @@ pub struct Board {
 }
 
 /// How QEMU emulates the board.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Emulator {
     /// Value of QEMU's `-M`.
     pub machine: String,
-    /// Instructions that one SysTick tick stands for under `-icount shift=0`.
-    pub instructions_per_tick: u32,
+    /// Instructions that one SysTick tick stands for under `-icount shift=0`: one per nanosecond.
+    pub instructions_per_tick: f64,
 }
 
 /// A named piece of the address space.

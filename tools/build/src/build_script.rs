@@ -171,7 +171,8 @@ fn write(path: &Path, text: &str) -> Result<(), BuildScriptError> {
 /// Rust constants for the board's `main.rs`, to be included from `OUT_DIR/board.rs`.
 fn constants(board: &Board) -> String {
     let slot = board.model_slot;
-    let ticks = board.emulator.as_ref().map_or(1, |emulator| emulator.instructions_per_tick);
+    let (instructions, ticks) =
+        fraction(board.emulator.as_ref().map_or(1.0, |emulator| emulator.instructions_per_tick));
     format!(
         "/// Name of the board.\n\
          pub const BOARD: &str = {:?};\n\
@@ -183,10 +184,17 @@ fn constants(board: &Board) -> String {
          pub const MODEL_SLOT_BYTES: usize = {:#x};\n\
          /// Arena that the firmware reserves.\n\
          pub const ARENA_BYTES: usize = {};\n\
-         /// Instructions that one SysTick tick of the emulator stands for.\n\
-         pub const INSTRUCTIONS_PER_TICK: u32 = {ticks};\n",
+         /// Instructions that SysTick ticks of the emulator stand for, and how many ticks those are.\n\
+         pub const INSTRUCTIONS_PER_TICK: (u32, u32) = ({instructions}, {ticks});\n",
         board.name, board.isa, slot.origin, slot.length, board.budgets.arena_bytes,
     )
+}
+
+/// A positive number as a fraction over the smallest power of two that makes it exact, up to 2^10.
+fn fraction(value: f64) -> (u32, u32) {
+    let exact = |&exponent: &u32| (value * f64::from(1u32 << exponent)).fract() == 0.0;
+    let denominator = 1u32 << (0..10).find(exact).unwrap_or(10);
+    ((value * f64::from(denominator)).round() as u32, denominator)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use tinfer_build::Board;
 
 /// Where an image runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Place {
     /// This machine.
     Host,

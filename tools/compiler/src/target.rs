@@ -6,7 +6,7 @@ use tinfer::isa::Isa;
 use tinfer_build::{Board, Requirements, check_fit};
 
 /// Where an image will run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// Any machine: portable packing, no limits.
     Host,

@@ -10,13 +10,13 @@ use defmt_semihosting as _;
 use tinfer::{Arena, Image, operators};
 use tinfer_app::{App, Hardware, Identity, Model};
 use tinfer_cortex_m::{InstructionClock, PaintedStack, model_slot};
-use tinfer_mps2::{Mps2, give_up};
+use tinfer_mps2::{MemoryMap, Mps2, give_up};
 
 include!(concat!(env!("OUT_DIR"), "/board.rs"));
 
 #[entry]
 fn main() -> ! {
-    let Some(board) = Mps2::take() else { give_up() };
+    let Some(board) = Mps2::take(&MemoryMap::MPS2) else { give_up() };
     let Some(arena) = singleton!(: Arena<ARENA_BYTES> = Arena::new()) else { give_up() };
     // SAFETY: SSRAM1 behind the firmware, which only the emulator's loader writes, before reset.
     let slot = unsafe { model_slot(MODEL_SLOT_ORIGIN, MODEL_SLOT_BYTES) };

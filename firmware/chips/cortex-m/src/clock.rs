@@ -11,17 +11,18 @@ use tinfer_protocol::Counter;
 /// Executed instructions, from SysTick in an emulator whose virtual time is instructions (`-icount shift=0`).
 ///
 /// # Units and ranges
-/// One tick stands for `instructions_per_tick` instructions, which is also the resolution. SysTick counts 24 bits
-/// down; each time it starts over its interrupt counts, so the sum wraps after 2^56 ticks.
+/// One tick, which is the resolution, stands for tens of instructions. SysTick counts 24 bits down; each time it starts
+/// over its interrupt counts, so the sum wraps after 2^56 ticks.
 pub struct InstructionClock {
     /// Held so that nobody else changes the counter.
     _syst: SYST,
-    instructions_per_tick: u32,
+    /// So many instructions in so many ticks.
+    instructions_per_tick: (u32, u32),
 }
 
 impl InstructionClock {
-    /// Starts SysTick at the core's clock.
-    pub fn new(mut syst: SYST, instructions_per_tick: u32) -> Self {
+    /// Starts SysTick at the core's clock; the pair says how many instructions are how many ticks.
+    pub fn new(mut syst: SYST, instructions_per_tick: (u32, u32)) -> Self {
         syst.set_clock_source(SystClkSource::Core);
         syst.set_reload(RELOAD);
         syst.clear_current();
@@ -51,7 +52,8 @@ impl Clock for InstructionClock {
     const COUNTER: Counter = Counter::Instructions;
 
     fn now(&mut self) -> u64 {
-        Self::ticks().wrapping_mul(u64::from(self.instructions_per_tick))
+        let (instructions, ticks) = self.instructions_per_tick;
+        Self::ticks().wrapping_mul(u64::from(instructions)).checked_div(u64::from(ticks)).unwrap_or(0)
     }
 }
 

@@ -4,15 +4,16 @@ use core::convert::Infallible;
 
 use embedded_hal::digital::{ErrorType, InputPin, OutputPin};
 
+use crate::memory_map::MemoryMap;
 use crate::register::Register;
 
 /// User LED 0.
 #[derive(Debug)]
-pub struct Lamp(());
+pub struct Lamp(Register);
 
 impl Lamp {
-    pub(crate) fn new() -> Self {
-        Self(())
+    pub(crate) fn new(map: &MemoryMap) -> Self {
+        Self(map.leds)
     }
 }
 
@@ -22,23 +23,23 @@ impl ErrorType for Lamp {
 
 impl OutputPin for Lamp {
     fn set_low(&mut self) -> Result<(), Infallible> {
-        LEDS.write(LEDS.read() & !1);
+        self.0.write(self.0.read() & !1);
         Ok(())
     }
 
     fn set_high(&mut self) -> Result<(), Infallible> {
-        LEDS.write(LEDS.read() | 1);
+        self.0.write(self.0.read() | 1);
         Ok(())
     }
 }
 
 /// User push button 0.
 #[derive(Debug)]
-pub struct Button(());
+pub struct Button(Register);
 
 impl Button {
-    pub(crate) fn new() -> Self {
-        Self(())
+    pub(crate) fn new(map: &MemoryMap) -> Self {
+        Self(map.buttons)
     }
 }
 
@@ -48,15 +49,10 @@ impl ErrorType for Button {
 
 impl InputPin for Button {
     fn is_high(&mut self) -> Result<bool, Infallible> {
-        Ok(BUTTONS.read() & 1 != 0)
+        Ok(self.0.read() & 1 != 0)
     }
 
     fn is_low(&mut self) -> Result<bool, Infallible> {
         self.is_high().map(|high| !high)
     }
 }
-
-// SAFETY: FPGAIO of the MPS2 boards, LED0 and BUTTON.
-const LEDS: Register = unsafe { Register::new(0x4002_8000) };
-// SAFETY: as above.
-const BUTTONS: Register = unsafe { Register::new(0x4002_8008) };

@@ -1,14 +1,17 @@
 #![no_std]
-//! Peripherals of Arm's MPS2 boards, as QEMU emulates them: a serial port, a lamp, a button, and the emulator's exit.
+//! Peripherals of Arm's MPS2 and MPS3 boards, as QEMU emulates them: a serial port, a lamp, a button, and the emulator's
+//! exit.
 //!
-//! Source: Arm DAI 0385 and DAI 0386 (memory maps of AN385, AN386, AN500), Arm DDI 0479 (CMSDK UART).
+//! Source: Arm DAI 0385, DAI 0386 and DAI 0547 (memory maps), Arm DDI 0479 (CMSDK UART).
 
 mod board_io;
+mod memory_map;
 mod register;
 mod semihosting;
 mod uart;
 
 pub use board_io::{Button, Lamp};
+pub use memory_map::MemoryMap;
 pub use semihosting::give_up;
 pub use uart::Uart;
 
@@ -28,9 +31,9 @@ pub struct Mps2 {
 }
 
 impl Mps2 {
-    /// Takes all peripherals; `None` the second time.
-    pub fn take() -> Option<Self> {
+    /// Takes all peripherals of the board with this memory map; `None` the second time.
+    pub fn take(map: &MemoryMap) -> Option<Self> {
         let core = Peripherals::take()?;
-        Some(Self { uart: Uart::new(), lamp: Lamp::new(), button: Button::new(), syst: core.SYST })
+        Some(Self { uart: Uart::new(map), lamp: Lamp::new(map), button: Button::new(map), syst: core.SYST })
     }
 }

@@ -5,18 +5,22 @@ use core::convert::Infallible;
 use cortex_m::peripheral::NVIC;
 use embedded_io::{ErrorType, Read, ReadReady, Write};
 
-use crate::register::Register;
+use crate::memory_map::{MemoryMap, UartRegisters};
 
 /// UART 0 by polling.
 #[derive(Debug)]
-pub struct Uart(());
+pub struct Uart {
+    registers: UartRegisters,
+    receive: ReceiveInterrupt,
+}
 
 impl Uart {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(map: &MemoryMap) -> Self {
+        let registers = map.uart;
         // The emulator sends at once whatever the divider says; 16 is the least that the hardware allows.
-        BAUD_DIVIDER.write(16);
-        CONTROL.write(CONTROL_TX_ENABLE | CONTROL_RX_ENABLE | CONTROL_RX_INTERRUPT);
-        Self(())
+        registers.baud_divider.write(16);
+        registers.control.write(CONTROL_TX_ENABLE | CONTROL_RX_ENABLE | CONTROL_RX_INTERRUPT);
+        Self { registers, receive: ReceiveInterrupt(map.receive_interrupt) }
     }
 
     /// Sleeps until a byte is there, so that a waiting firmware costs the emulating machine nothing.
@@ -25,20 +29,20 @@ impl Uart {
     pub fn wait(&mut self) {
         cortex_m::interrupt::free(|_| {
             // SAFETY: with interrupts off no handler can run; the line only ends the `wfi`.
-            unsafe { NVIC::unmask(ReceiveInterrupt) };
+            unsafe { NVIC::unmask(self.receive) };
             if !self.has_byte() {
                 cortex_m::asm::wfi();
             }
-            NVIC::mask(ReceiveInterrupt);
+            NVIC::mask(self.receive);
         });
     }
 
     fn has_byte(&self) -> bool {
-        STATE.read() & STATE_RX_FULL != 0
+        self.registers.state.read() & STATE_RX_FULL != 0
     }
 
     fn can_send(&self) -> bool {
-        STATE.read() & STATE_TX_FULL == 0
+        self.registers.state.read() & STATE_TX_FULL == 0
     }
 }
 
@@ -63,11 +67,11 @@ impl Read for Uart {
             if !self.has_byte() {
                 break;
             }
-            *place = DATA.read() as u8;
+            *place = self.registers.data.read() as u8;
             n_read += 1;
         }
-        INTERRUPTS.write(INTERRUPT_RX);
-        NVIC::unpend(ReceiveInterrupt);
+        self.registers.interrupts.write(INTERRUPT_RX);
+        NVIC::unpend(self.receive);
         Ok(n_read)
     }
 }
@@ -76,7 +80,7 @@ impl Write for Uart {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         for &byte in bytes {
             while !self.can_send() {}
-            DATA.write(u32::from(byte));
+            self.registers.data.write(u32::from(byte));
         }
         Ok(bytes.len())
     }
@@ -87,28 +91,16 @@ impl Write for Uart {
     }
 }
 
-/// "UART 0 receive" in the interrupt tables of AN385, AN386 and AN500.
+/// "UART 0 receive" in the interrupt table of the board.
 #[derive(Debug, Clone, Copy)]
-struct ReceiveInterrupt;
+struct ReceiveInterrupt(u16);
 
-// SAFETY: the number is fixed and within the NVIC's range.
+// SAFETY: the number is fixed for a board and within the NVIC's range.
 unsafe impl cortex_m::interrupt::InterruptNumber for ReceiveInterrupt {
     fn number(self) -> u16 {
-        0
+        self.0
     }
 }
-
-const BASE: usize = 0x4000_4000;
-// SAFETY: registers of UART 0; reading DATA takes a byte, which only `Read` does.
-const DATA: Register = unsafe { Register::new(BASE) };
-// SAFETY: as above.
-const STATE: Register = unsafe { Register::new(BASE + 0x04) };
-// SAFETY: as above.
-const CONTROL: Register = unsafe { Register::new(BASE + 0x08) };
-// SAFETY: as above.
-const INTERRUPTS: Register = unsafe { Register::new(BASE + 0x0c) };
-// SAFETY: as above.
-const BAUD_DIVIDER: Register = unsafe { Register::new(BASE + 0x10) };
 
 const STATE_TX_FULL: u32 = 1 << 0;
 const STATE_RX_FULL: u32 = 1 << 1;

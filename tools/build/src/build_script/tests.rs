@@ -40,6 +40,13 @@ fn check_with_model(
     Ok((read("memory.x"), read("board.rs")))
 }
 
+#[test]
+fn ticks_may_stand_for_a_fraction_of_an_instruction() {
+    for (value, expected) in [(1.0, (1, 1)), (40.0, (40, 1)), (31.25, (125, 4)), (0.5, (1, 2)), (0.1, (102, 1024))] {
+        assert_eq!(fraction(value), expected, "{value}");
+    }
+}
+
 const UNCHANGED: (&str, &str) = ("[board]", "[board]");
 
 #[test]
@@ -52,7 +59,7 @@ fn a_board_becomes_a_linker_script_and_constants() {
         "pub const MODEL_SLOT_ORIGIN: usize = 0x200000;",
         "pub const MODEL_SLOT_BYTES: usize = 0x200000;",
         "pub const ARENA_BYTES: usize = 524288;",
-        "pub const INSTRUCTIONS_PER_TICK: u32 = 40;",
+        "pub const INSTRUCTIONS_PER_TICK: (u32, u32) = (40, 1);",
     ] {
         assert!(constants.lines().any(|it| it == line), "{line}\nis missing in\n{constants}");
     }
