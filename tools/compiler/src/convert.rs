@@ -17,7 +17,7 @@ use crate::model_toml::ModelToml;
 use crate::pack::{PackOptions, Packed, PackedLayer, pack};
 use crate::passes::{Simplified, StayingTranspose, simplify};
 use crate::plan::{Planned, Proof, plan};
-use crate::quantize::{QuantizeOptions, RangeMethod, calibrate, quantize};
+use crate::quantize::{QuantizeError, QuantizeOptions, RangeMethod, Ranges, calibrate, is_quantized, quantize};
 use crate::runner::shape;
 use crate::samples::{Samples, load_samples};
 use crate::target::Target;
@@ -298,6 +298,12 @@ impl Stages {
         let simplified = simplify(lowered);
         let mut graph = simplified.graph.clone();
         stages.simplified = Some(simplified);
+        if last >= Stage::Quantized && request.precision == Precision::Float32 && is_quantized(&graph) {
+            return Err(CompileError::NotAvailable {
+                what: "precision float32 for a model that is quantized already".into(),
+                instead: "convert it with --precision int8, which keeps its scales".into(),
+            });
+        }
         if last >= Stage::Quantized && request.precision == Precision::Int8 {
             graph = stages.quantize(request, graph, progress)?;
         }
@@ -314,6 +320,14 @@ impl Stages {
         graph: Graph,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Graph, CompileError> {
+        let options = QuantizeOptions { method: request.method };
+        if is_quantized(&graph) {
+            match quantize(graph.clone(), &Ranges::default(), &options) {
+                Err(QuantizeError::NoRange { .. }) if request.calibration.is_some() => {}
+                Err(QuantizeError::NoRange { tensor }) => return Err(QuantizeError::Partly { tensor }.into()),
+                finished => return Ok(finished?),
+            }
+        }
         let samples = self.calibration_samples(request)?;
         let reference = Reference::new(&self.imported)?;
         let mut done = 0;
@@ -326,7 +340,7 @@ impl Stages {
         })?;
         self.n_samples = samples.len();
         progress(Progress { stage: "quantizing", done: 0, total: 1 });
-        Ok(quantize(graph, &ranges, &QuantizeOptions { method: request.method })?)
+        Ok(quantize(graph, &ranges, &options)?)
     }
 
     fn calibration_samples(&self, request: &ConvertRequest) -> Result<Samples, CompileError> {

@@ -158,6 +158,7 @@ fn compute(graph: &Graph, node: &Node, x: &[&[f64]]) -> Result<Vec<f64>, String>
         Operator::Unary(Unary::Clamp(clamp)) => x[0].iter().map(|&v| clamped(v, clamp)).collect(),
         Operator::Unary(Unary::Sigmoid) => x[0].iter().map(|&v| 1.0 / (1.0 + (-v).exp())).collect(),
         Operator::Unary(Unary::Tanh) => x[0].iter().map(|&v| v.tanh()).collect(),
+        Operator::Unary(Unary::Snap(grid)) => x[0].iter().map(|&v| grid.snap(v)).collect(),
         Operator::MaxPool2d { window } => {
             let taps = Taps::new(window, shape(0), out)?;
             map(out, |index| {

@@ -171,6 +171,32 @@ pub enum Unary {
     Sigmoid,
     /// tanh(x)
     Tanh,
+    /// The nearest step of an int8 grid, in real units: QuantizeLinear and DequantizeLinear of a quantized model. The
+    /// quantizer makes it the quantization of a tensor.
+    Snap(Grid),
+}
+
+/// Per-tensor quantization: real = scale * (q - zero_point) with q int8.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grid {
+    /// Real units of one step, positive.
+    pub scale: f32,
+    /// The step of real 0, in [-128, 127].
+    pub zero_point: i32,
+}
+
+impl Grid {
+    /// The nearest step in real units, ties to even as ONNX has it.
+    pub fn snap(self, x: f64) -> f64 {
+        let (scale, zero_point) = (f64::from(self.scale), f64::from(self.zero_point));
+        (((x / scale).round_ties_even() + zero_point).clamp(-128.0, 127.0) - zero_point) * scale
+    }
+}
+
+impl From<Grid> for Quantization {
+    fn from(grid: Grid) -> Self {
+        Quantization::per_tensor(grid.scale, grid.zero_point)
+    }
 }
 
 /// What a node computes. Inputs are listed in order; optional ones may be missing at the end.

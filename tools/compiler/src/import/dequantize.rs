@@ -1,81 +1,180 @@
-//! Weights that are stored quantized in a float model: dequantized before anybody reads them.
+//! Constants that are stored quantized: dequantized before anybody reads them.
 //!
-//! Exporters write them as DequantizeLinear nodes over constants. tract reads such a node with its
-//! first scale only, so it must never see one.
+//! Exporters write them as DequantizeLinear nodes over integers, or, after quantization-aware training, as
+//! QuantizeLinear and DequantizeLinear over float weights. tract reads such nodes with their first scale only, so it
+//! must never see one. In models whose activations are quantized too, the scales travel on as [`Quantization`] of the
+//! result, so that the very same integers come out in the image.
 
 use super::{ImportError, tensor};
 use crate::array::{Array, ArrayData};
-use std::collections::HashMap;
+use crate::graph::Quantization;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
-/// Replaces each DequantizeLinear over constants by its result.
-///
-/// Graphs whose activations are quantized too keep all of theirs: there the integers are the model.
-pub(super) fn fold(graph: &mut GraphProto) -> Result<(), ImportError> {
-    let quantized = |n: &NodeProto| {
-        n.op_type == "QuantizeLinear" || n.op_type == "DynamicQuantizeLinear" || n.op_type.starts_with("QLinear")
-    };
-    if !graph.node.iter().any(|n| n.op_type == "DequantizeLinear") || graph.node.iter().any(quantized) {
-        return Ok(());
+/// Replaces each DequantizeLinear over constants by its result. Returns what the results of 8-bit integers were
+/// quantized with, when the model's activations are quantized as well.
+pub(super) fn fold(graph: &mut GraphProto) -> Result<BTreeMap<String, Quantization>, ImportError> {
+    let mut quantizations = BTreeMap::new();
+    if !graph.node.iter().any(|n| n.op_type == "DequantizeLinear") {
+        return Ok(quantizations);
     }
-    let constants: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|t| (&*t.name, t)).collect();
-    let mut folded: HashMap<String, TensorProto> = HashMap::new();
-    for node in &graph.node {
-        if let Some((name, array)) = dequantize(node, &constants)? {
-            folded.insert(name.clone(), proto(name, &array));
+    let mut constants: HashMap<String, Array> = HashMap::new();
+    for proto in &graph.initializer {
+        if let Some(array) = tensor::array(proto)? {
+            constants.insert(proto.name.clone(), array);
         }
     }
-    graph.node.retain(|n| !n.output.first().is_some_and(|o| folded.contains_key(o)));
-    graph.initializer.extend(folded.into_values());
-    Ok(())
+    let mut folded: HashSet<String> = HashSet::new();
+    let mut results: Vec<TensorProto> = Vec::new();
+    for node in &graph.node {
+        let Some(output) = node.output.first() else { continue };
+        if node.op_type == "Constant" {
+            let value = node.attribute.iter().find(|a| a.name == "value").and_then(|a| a.t.as_ref());
+            if let Some(array) = value.map(tensor::array).transpose()?.flatten() {
+                constants.insert(output.clone(), array);
+            }
+        } else if let Some(array) = quantize(node, &constants) {
+            folded.insert(output.clone());
+            constants.insert(output.clone(), array);
+        } else if let Some((array, quantization)) = dequantize(node, &constants) {
+            folded.insert(output.clone());
+            results.push(proto(output.clone(), &array));
+            constants.insert(output.clone(), array);
+            quantizations.extend(quantization.map(|q| (output.clone(), q)));
+        }
+    }
+    // Whoever reads the integers of a folded QuantizeLinear besides a DequantizeLinear still has them.
+    let (gone, kept): (Vec<NodeProto>, Vec<NodeProto>) = std::mem::take(&mut graph.node)
+        .into_iter()
+        .partition(|n| n.output.first().is_some_and(|o| folded.contains(o)) && n.op_type != "Constant");
+    graph.node = kept;
+    graph.initializer.extend(results);
+    let read: HashSet<&str> =
+        graph.node.iter().flat_map(|n| &n.input).chain(graph.output.iter().map(|o| &o.name)).map(|s| &**s).collect();
+    let integers = gone.iter().filter(|n| n.op_type == "QuantizeLinear").filter_map(|n| n.output.first());
+    let integers: Vec<TensorProto> =
+        integers.filter(|o| read.contains(&***o)).map(|o| integer_proto(o, &constants[o])).collect();
+    graph.initializer.extend(integers);
+    let unread: HashSet<&str> =
+        gone.iter().flat_map(|n| &n.input).map(|s| &**s).filter(|i| !read.contains(i)).collect();
+    graph.initializer.retain(|t| !unread.contains(&*t.name));
+    graph.input.retain(|i| !unread.contains(&*i.name));
+    if !graph.node.iter().any(|n| n.op_type == "QuantizeLinear") {
+        quantizations.clear();
+    }
+    Ok(quantizations)
 }
 
-/// y = (x - zero_point) * scale, with one scale or one per slice along `axis`. `None` if this is no
-/// such node or one that we do not read: it stays and is reported.
-fn dequantize(
-    node: &NodeProto,
-    constants: &HashMap<&str, &TensorProto>,
-) -> Result<Option<(String, Array)>, ImportError> {
-    let standard = node.domain.is_empty() || node.domain == "ai.onnx";
-    let known = node.attribute.iter().all(|a| a.name == "axis" || (a.name == "block_size" && a.i == 0));
-    if node.op_type != "DequantizeLinear" || !standard || !known {
-        return Ok(None);
+/// Scales, zero points and the axis of a node that quantizes or dequantizes a constant.
+struct Parameters<'c> {
+    x: &'c Array,
+    scales: &'c [f32],
+    zero_points: Vec<f64>,
+    /// Type of the integers, if the zero point says it.
+    integers: Option<&'c ArrayData>,
+    axis: usize,
+    /// Elements from one slice to the next, and the number of slices.
+    inner: usize,
+}
+
+impl<'c> Parameters<'c> {
+    /// `None` if this is no such node or one that we do not read: it stays and is reported.
+    fn new(node: &NodeProto, operator: &str, constants: &'c HashMap<String, Array>) -> Option<Self> {
+        let standard = node.domain.is_empty() || node.domain == "ai.onnx";
+        let known = |a: &tract_onnx::pb::AttributeProto| {
+            ["axis", "saturate"].contains(&&*a.name)
+                || (["block_size", "precision", "output_dtype"].contains(&&*a.name) && a.i == 0)
+        };
+        if node.op_type != operator || !standard || !node.attribute.iter().all(known) {
+            return None;
+        }
+        let input = |i: usize| node.input.get(i).filter(|n| !n.is_empty());
+        let constant = |i: usize| input(i).and_then(|n| constants.get(n));
+        let (x, scale, zero_point) = (constant(0)?, constant(1)?, constant(2));
+        let ArrayData::F32(scales) = &scale.data else { return None };
+        if input(2).is_some() && zero_point.is_none() {
+            return None;
+        }
+        let zero_points = zero_point.map_or_else(|| vec![0.0; scales.len()], Array::to_f64);
+        let axis = node.attribute.iter().find(|a| a.name == "axis").map_or(1, |a| a.i);
+        let axis = if axis < 0 { axis + x.shape.len() as i64 } else { axis };
+        // One scale needs no axis, whatever the attribute says.
+        let (axis, inner) = match x.shape.get(axis as usize) {
+            _ if scales.len() == 1 => (0, usize::MAX),
+            Some(&n) if n == scales.len() => (axis as usize, x.shape[axis as usize + 1..].iter().product()),
+            _ => return None,
+        };
+        let positive = scales.iter().all(|s| s.is_finite() && *s > 0.0);
+        (zero_points.len() == scales.len() && positive).then_some(Parameters {
+            x,
+            scales,
+            zero_points,
+            integers: zero_point.map(|z| &z.data),
+            axis,
+            inner,
+        })
     }
-    let input = |i: usize| node.input.get(i).filter(|n| !n.is_empty());
-    let constant = |i: usize| {
-        input(i).and_then(|n| constants.get(&**n)).map(|t| tensor::array(t)).transpose().map(Option::flatten)
-    };
-    let (Some(x), Some(scale), zero_point, Some(output)) =
-        (constant(0)?, constant(1)?, constant(2)?, node.output.first())
-    else {
-        return Ok(None);
-    };
-    let ArrayData::F32(scales) = &scale.data else { return Ok(None) };
-    if input(2).is_some() && zero_point.is_none() {
-        return Ok(None);
+
+    fn slice(&self, i: usize) -> usize {
+        i / self.inner % self.scales.len()
     }
-    let zero_points = zero_point.map_or_else(|| vec![0.0; scales.len()], |z| z.to_f64());
-    let axis = node.attribute.iter().find(|a| a.name == "axis").map_or(1, |a| a.i);
-    let axis = if axis < 0 { axis + x.shape.len() as i64 } else { axis };
-    // One scale needs no axis, whatever the attribute says.
-    let slices = match x.shape.get(axis as usize) {
-        _ if scales.len() == 1 => 1,
-        Some(&n) if n == scales.len() => n,
-        _ => return Ok(None),
+}
+
+/// q = saturate(round(x / scale) + zero_point), ties to even.
+fn quantize(node: &NodeProto, constants: &HashMap<String, Array>) -> Option<Array> {
+    let parameters = Parameters::new(node, "QuantizeLinear", constants)?;
+    let ArrayData::F32(values) = &parameters.x.data else { return None };
+    let steps = values.iter().enumerate().map(|(i, &v)| {
+        let slice = parameters.slice(i);
+        f64::from((v / parameters.scales[slice]).round_ties_even()) + parameters.zero_points[slice]
+    });
+    let data = match parameters.integers {
+        Some(ArrayData::I8(_)) => ArrayData::I8(steps.map(|q| q as i8).collect()),
+        Some(ArrayData::U8(_)) | None => ArrayData::U8(steps.map(|q| q as u8).collect()),
+        _ => return None,
     };
-    if zero_points.len() != scales.len() {
-        return Ok(None);
-    }
-    let inner: usize = if slices == 1 { 1 } else { x.shape[axis as usize + 1..].iter().product() };
-    let slice = |i: usize| i / inner % slices;
-    let values = x.to_f64().into_iter().enumerate();
-    let values = values.map(|(i, q)| ((q - zero_points[slice(i)]) as f32) * scales[slice(i)]).collect();
-    Ok(Some((output.clone(), Array::f32(x.shape.clone(), values))))
+    Some(Array { shape: parameters.x.shape.clone(), data })
+}
+
+/// y = (x - zero_point) * scale, with one scale or one per slice along `axis`.
+fn dequantize(node: &NodeProto, constants: &HashMap<String, Array>) -> Option<(Array, Option<Quantization>)> {
+    let parameters = Parameters::new(node, "DequantizeLinear", constants)?;
+    let x = parameters.x;
+    // uint8 is held as int8, 128 lower.
+    let offset = match x.data {
+        ArrayData::I8(_) => Some(0.0),
+        ArrayData::U8(_) => Some(-128.0),
+        ArrayData::I32(_) | ArrayData::I16(_) => None,
+        _ => return None,
+    };
+    let real = |(i, q): (usize, f64)| {
+        let slice = parameters.slice(i);
+        ((q - parameters.zero_points[slice]) as f32) * parameters.scales[slice]
+    };
+    let values = x.to_f64().into_iter().enumerate().map(real).collect();
+    let quantization = offset.map(|offset| Quantization {
+        scales: parameters.scales.to_vec(),
+        zero_point: (parameters.zero_points[0] + offset) as i32,
+        axis: parameters.axis,
+    });
+    Some((Array::f32(x.shape.clone(), values), quantization))
 }
 
 fn proto(name: String, array: &Array) -> TensorProto {
     let raw_data = array.to_f32().iter().flat_map(|x| x.to_le_bytes()).collect();
+    tensor_proto(name, array, DataType::Float, raw_data)
+}
+
+fn integer_proto(name: &str, array: &Array) -> TensorProto {
+    let (data_type, raw_data) = match &array.data {
+        ArrayData::I8(v) => (DataType::Int8, v.iter().map(|&q| q as u8).collect()),
+        _ => (DataType::Uint8, array.to_f64().into_iter().map(|q| q as u8).collect()),
+    };
+    tensor_proto(name.to_string(), array, data_type, raw_data)
+}
+
+fn tensor_proto(name: String, array: &Array, data_type: DataType, raw_data: Vec<u8>) -> TensorProto {
     let dims = array.shape.iter().map(|&d| d as i64).collect();
-    TensorProto { name, dims, data_type: DataType::Float as i32, raw_data, ..Default::default() }
+    TensorProto { name, dims, data_type: data_type as i32, raw_data, ..Default::default() }
 }

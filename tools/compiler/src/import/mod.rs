@@ -27,6 +27,7 @@ pub use facts::Fact;
 pub use node::{Attribute, OnnxNode};
 pub use reference::{Reference, TractBackend};
 
+use crate::graph::Quantization;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -62,6 +63,9 @@ pub struct Imported {
     pub sha256: [u8; 32],
     /// Number of weight elements.
     pub n_parameters: u64,
+    /// What constants were quantized with, by ONNX tensor, in models whose activations are quantized as well. The facts
+    /// have their real values.
+    pub quantizations: BTreeMap<String, Quantization>,
     /// With fixed dimensions and all weights inside.
     proto: ModelProto,
 }
@@ -116,7 +120,7 @@ fn from_proto(
         return Err(ImportError::NotOnnx { path: stem.into(), reason: "it has no graph".into() });
     };
     check::sort(graph)?;
-    dequantize::fold(graph)?;
+    let quantizations = dequantize::fold(graph)?;
     let mut weights = check::weights(graph)?;
     check::sizes(graph, &weights)?;
     let inputs = dimensions::fix(graph, &options.dims)?;
@@ -159,6 +163,7 @@ fn from_proto(
         n_bytes,
         sha256,
         n_parameters,
+        quantizations,
         proto,
     })
 }

@@ -252,16 +252,19 @@ fn quantized_weights_of_float_models_are_dequantized() {
 }
 
 #[test]
-fn values_of_quantized_graphs_are_not_folded() {
-    // tract reads only the first scale: the folded weight would be wrong.
+fn quantized_models_keep_the_scales_of_their_weights() {
     let model = quantized_weight().node("QuantizeLinear", &["y", "s1", "z1"], &["r"], &[]).output("r");
     let model =
         model.weight("s1", Array::f32(vec![], vec![1.0])).weight("z1", Array::new(vec![], ArrayData::I8(vec![0])));
     let imported = model.import().unwrap();
-    assert!(imported.value("w").is_none() && imported.value("t").is_none() && imported.value("q").is_some());
+    // All scales, where tract would read the first only; nobody needs the integers any more.
+    assert_eq!(imported.value("w").unwrap().to_f32(), [1.0, 10.0, 3.0, 30.0]);
+    assert_eq!((&imported.quantizations["w"].scales[..], imported.quantizations["w"].axis), (&[1.0, 10.0][..], 1));
+    assert!(imported.value("q").is_none() && imported.value("s").is_none());
+    // Transposed they are scales of input channels, which no integer sum can have.
     let found = crate::lower::unsupported(&imported);
-    assert_eq!(found[0].operator, "DequantizeLinear");
-    assert!(found[0].suggestion.contains("float model"), "{}", found[0].suggestion);
+    assert_eq!(found[0].operator, "MatMul");
+    assert!(found[0].reason.contains("scales along axis 0"), "{}", found[0].reason);
 }
 
 #[test]

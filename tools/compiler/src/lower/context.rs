@@ -1,8 +1,8 @@
 //! What lowering a node works with: the graph under construction and typed access to the ONNX node.
 
-use super::{Refusal, Unsupported};
+use super::{Refusal, Unsupported, quantized};
 use crate::array::{Array, ArrayData};
-use crate::graph::{Constant, Graph, Node, Operator, Origin, Port, Tensor, TensorId};
+use crate::graph::{Constant, Graph, Grid, Node, Operator, Origin, Port, Quantization, Tensor, TensorId};
 use crate::import::{Attribute, Fact, Imported, Interface, OnnxNode};
 use std::collections::{HashMap, HashSet};
 use tinfer::tensor::ElementType;
@@ -17,6 +17,8 @@ pub struct Lowering<'a> {
     graph: Graph,
     /// Tensors of this graph that hold an ONNX tensor in the file's layout.
     tensors: HashMap<String, TensorId>,
+    /// What the integers of quantized activations stand for.
+    grids: HashMap<String, Grid>,
     /// ONNX tensors that were not lowered because something refused.
     abandoned: HashSet<String>,
     /// ONNX tensors that lead to an output and whose values are not known already.
@@ -34,11 +36,15 @@ impl<'a> Lowering<'a> {
             }
         }
         let graph = Graph { name: imported.name.clone(), ..Graph::default() };
-        let mut lowering = Lowering { imported, graph, tensors: HashMap::new(), abandoned: HashSet::new(), needed };
+        let (tensors, grids) = (HashMap::new(), quantized::grids(imported));
+        let mut lowering = Lowering { imported, graph, tensors, grids, abandoned: HashSet::new(), needed };
         for input in &imported.inputs {
-            let element_type = input.element_type.unwrap_or(ElementType::F32);
             let id = lowering.tensor(&input.name, input.shape.clone(), Some(identity(&input.name, input.shape.len())));
-            lowering.graph.tensor_mut(id).element_type = element_type;
+            let tensor = lowering.graph.tensor_mut(id);
+            match lowering.grids.get(&input.name) {
+                Some(&grid) => tensor.quantization = Some(grid.into()),
+                None => tensor.element_type = input.element_type.unwrap_or(ElementType::F32),
+            }
             lowering.tensors.insert(input.name.clone(), id);
             lowering.graph.inputs.push(port(input, id));
         }
@@ -87,7 +93,13 @@ impl<'a> Lowering<'a> {
             return Ok(id);
         }
         let fact = self.fact(name)?.clone();
+        let own = fact.value.as_ref().zip(self.grid_of(name));
         let id = match fact.value {
+            Some(_) if let Some((values, grid)) = own.and_then(|(v, g)| quantized::real_values(v, g).zip(Some(g))) => {
+                let id = self.graph.add_constant(name, fact.shape, Constant::F32(values));
+                self.graph.tensor_mut(id).quantization = Some(grid.into());
+                id
+            }
             Some(value) => {
                 let constant = match value.data {
                     ArrayData::F32(v) => Constant::F32(v),
@@ -96,7 +108,9 @@ impl<'a> Lowering<'a> {
                     ArrayData::I64(v) => Constant::I64(v),
                     other => return Err(element_type_refusal(name, other.type_name())),
                 };
-                self.graph.add_constant(name, fact.shape, constant)
+                let id = self.graph.add_constant(name, fact.shape, constant);
+                self.graph.tensor_mut(id).quantization = self.imported.quantizations.get(name).cloned();
+                id
             }
             // The result of a refused node: a stand-in, so that the nodes behind it are judged too.
             None if self.abandoned.contains(name) => self.tensor(name, fact.shape, None),
@@ -111,14 +125,44 @@ impl<'a> Lowering<'a> {
         Ok(id)
     }
 
-    /// The tensor that holds a node's input `i`, which must be float32.
+    /// The tensor that holds a node's input `i`, which must be float32 unless the node takes quantized tensors too.
     pub fn input(&mut self, node: &OnnxNode, i: usize) -> Result<TensorId, Refusal> {
         let name = self.input_name(node, i).ok_or_else(|| missing_input(i))?;
         let fact = self.fact(&name)?;
-        if fact.element_type != Some(ElementType::F32) {
+        let moves = node.operator == "DequantizeLinear" || quantized::MOVERS.contains(&&*node.operator);
+        if fact.element_type != Some(ElementType::F32) && !(moves && self.grids.contains_key(&name)) {
             return Err(element_type_refusal(&name, fact.element_type.map_or("of another kind", ElementType::name)));
         }
         self.operand(&name)
+    }
+
+    /// What the integers of a quantized activation stand for.
+    pub fn grid_of(&self, name: &str) -> Option<Grid> {
+        self.grids.get(name).copied()
+    }
+
+    /// The integer 0 of a quantized ONNX tensor as a step of int8.
+    pub fn zero_step(&self, name: &str) -> Option<i32> {
+        match self.imported.facts.get(name)?.element_type? {
+            ElementType::I8 => Some(0),
+            ElementType::U8 => Some(-128),
+            _ => None,
+        }
+    }
+
+    /// The ONNX tensor that a tensor of the graph holds.
+    pub fn origin_of(&self, id: TensorId) -> Option<Origin> {
+        self.graph.tensor(id).origin.clone()
+    }
+
+    /// Says which ONNX tensor a tensor of the graph holds.
+    pub fn set_origin(&mut self, id: TensorId, origin: Option<Origin>) {
+        self.graph.tensor_mut(id).origin = origin;
+    }
+
+    /// Says what a constant was quantized with.
+    pub fn set_quantization(&mut self, id: TensorId, quantization: Option<Quantization>) {
+        self.graph.tensor_mut(id).quantization = quantization;
     }
 
     /// Name of input `i` if it is there.

@@ -1,8 +1,8 @@
 //! Conv to [`Operator::Conv2d`] and [`Operator::DepthwiseConv2d`].
 
-use super::Refusal;
 use super::context::{Lowering, int, ints};
 use super::window::Geometry;
+use super::{Refusal, quantized};
 use crate::graph::{Clamp, Operator};
 use crate::import::OnnxNode;
 
@@ -68,7 +68,9 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     } else {
         (vec![n_outputs, kh, kw, per_group], Operator::Conv2d { window, groups, clamp: Clamp::default() })
     };
+    let quantization = quantized::of_weights(lowering.imported, node, 0, if depthwise { 2 } else { 0 })?;
     let mut inputs = vec![x, lowering.constant(&format!("{name}_weights"), shape, moved)];
+    lowering.set_quantization(inputs[1], quantization);
     if let Some((_, bias)) = lowering.constant_f32(node, 2)? {
         if bias.len() != n_outputs {
             return Err(Refusal::new(

@@ -1,7 +1,7 @@
 //! Gemm and MatMul.
 
-use super::Refusal;
 use super::context::{Lowering, float, int};
+use super::{Refusal, quantized};
 use crate::graph::{Binary, Clamp, Operator, TensorId};
 use crate::import::OnnxNode;
 
@@ -143,7 +143,14 @@ fn weights(
             moved.push(alpha * if transposed { b[o * n_inputs + i] } else { b[i * n_outputs + o] });
         }
     }
-    Ok(lowering.constant(&format!("{}_weights", node.outputs[0]), vec![n_outputs, n_inputs], moved))
+    let axis = if transposed { shape.len() - 2 } else { shape.len() - 1 };
+    let mut quantization = quantized::of_weights(lowering.imported, node, axis, 0)?;
+    if let Some(quantization) = &mut quantization {
+        quantization.scales.iter_mut().for_each(|s| *s *= alpha.abs());
+    }
+    let id = lowering.constant(&format!("{}_weights", node.outputs[0]), vec![n_outputs, n_inputs], moved);
+    lowering.set_quantization(id, quantization.filter(|_| alpha != 0.0));
+    Ok(id)
 }
 
 /// The product, then each step on its result; the last one is the node's result.

@@ -14,6 +14,7 @@ mod matmul;
 mod operators;
 mod pad;
 mod pool;
+mod quantized;
 mod reshape;
 mod softmax;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::context::Lowering;
 use super::{
-    Refusal, activation, batch_normalization, binary, concat, conv, matmul, pad, pool, reshape, softmax, transpose,
+    Refusal, activation, batch_normalization, binary, concat, conv, matmul, pad, pool, quantized, reshape, softmax,
+    transpose,
 };
 use crate::import::{Imported, OnnxNode};
 
@@ -48,6 +49,13 @@ pub const OPERATORS: &[OnnxOperator] = &[
         reshape::constant,
     ),
     operator("Conv", &[1, 11, 22], "1-D and 2-D, constant weights", CONV_ATTRIBUTES, conv::lower),
+    operator(
+        "DequantizeLinear",
+        &[10, 13, 19, 21, 23, 24, 25],
+        "int8 and uint8, constant scales, per channel for weights only",
+        QUANTIZE_ATTRIBUTES,
+        quantized::dequantize,
+    ),
     operator("Div", &[7, 13, 14], "by a constant", &[], binary::div),
     operator("Dropout", &[7, 10, 12, 13, 22], "inference only", &["ratio", "seed"], reshape::dropout),
     operator("Flatten", &[1, 9, 11, 13, 21, 23, 24, 25], "", &["axis"], reshape::lower),
@@ -65,6 +73,13 @@ pub const OPERATORS: &[OnnxOperator] = &[
         "constant mode, constant pads of zero or more",
         &["mode", "pads", "value"],
         pad::lower,
+    ),
+    operator(
+        "QuantizeLinear",
+        &[10, 13, 19, 21, 23, 24, 25],
+        "int8 and uint8, constant scales, per tensor",
+        QUANTIZE_ATTRIBUTES,
+        quantized::quantize,
     ),
     operator(
         "ReduceMean",
@@ -115,7 +130,7 @@ pub(super) fn find(imported: &Imported, node: &OnnxNode) -> Result<&'static Onnx
     let suggestion = known.map(|(_, words)| words.to_string()).or_else(|| nearest(&node.operator));
     let suggestion = suggestion.unwrap_or_else(|| "`tinfer operators` lists what is supported".into());
     let reason = if node.operator.to_lowercase().contains("quantize") || node.operator.starts_with("QLinear") {
-        "graphs that are quantized already are not imported"
+        "models that are quantized already are imported in QDQ form only"
     } else {
         "there is no such operator in the image"
     };
@@ -148,6 +163,7 @@ const POOL_ATTRIBUTES: &[&str] =
 const MAX_POOL_ATTRIBUTES: &[&str] =
     &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
 const CONV_ATTRIBUTES: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
+const QUANTIZE_ATTRIBUTES: &[&str] = &["axis", "block_size", "output_dtype", "precision", "saturate"];
 const BATCH_NORMALIZATION_ATTRIBUTES: &[&str] = &["epsilon", "momentum", "spatial", "training_mode"];
 
 /// Nearest supported forms of what models often have.
@@ -181,16 +197,9 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "train with BatchNormalization instead",
     ),
     (
-        &[
-            "QuantizeLinear",
-            "DequantizeLinear",
-            "DynamicQuantizeLinear",
-            "QLinearConv",
-            "QLinearMatMul",
-            "ConvInteger",
-            "MatMulInteger",
-        ],
-        "convert the float model: tinfer quantizes it itself (--calibration)",
+        &["DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"],
+        "quantize it statically to QuantizeLinear and DequantizeLinear nodes (QDQ), or convert the float model: \
+         tinfer quantizes it itself (--calibration)",
     ),
     (&["ConvTranspose"], "Conv is the nearest supported form"),
     (

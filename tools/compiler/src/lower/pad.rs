@@ -1,7 +1,7 @@
 //! Pad with a constant.
 
-use super::Refusal;
-use super::context::{Lowering, axis, float, ints, text};
+use super::context::{Lowering, axis, element_type_refusal, float, ints, text};
+use super::{Refusal, quantized};
 use crate::array::ArrayData;
 use crate::graph::Operator;
 use crate::import::OnnxNode;
@@ -25,14 +25,7 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let (pads, value, axes) = if lowering.imported.opset < 11 {
         (ints(node, "pads")?, float(node, "value", 0.0)?, None)
     } else {
-        let value = match lowering.constant_f32(node, 2)? {
-            None => 0.0,
-            Some((_, &[value])) => value,
-            Some((shape, _)) => {
-                return Err(Refusal::new(format!("its value has shape {shape:?}"), "pad with a single number"));
-            }
-        };
-        (list(1, "pads")?, value, list(3, "axes")?)
+        (list(1, "pads")?, padding_value(lowering, node)?, list(3, "axes")?)
     };
     let axes = match axes {
         None => (0..rank).collect(),
@@ -50,4 +43,22 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
         by_axis[axis] = [pads[i] as usize, pads[i + axes.len()] as usize];
     }
     lowering.push_result(node, Operator::Pad { pads: by_axis, value }, vec![x])
+}
+
+/// The value in real units. In a quantized tensor it is a step, 0 by default.
+fn padding_value(lowering: &Lowering, node: &OnnxNode) -> Result<f32, Refusal> {
+    let Some(value) = lowering.constant_input(node, 2)? else {
+        let zero = |name: String| Some((lowering.grid_of(&name)?, lowering.zero_step(&name)?));
+        let padded = lowering.input_name(node, 0).and_then(zero);
+        return Ok(padded.map_or(0.0, |(grid, zero)| (zero - grid.zero_point) as f32 * grid.scale));
+    };
+    let real = match lowering.input_name(node, 0).and_then(|name| lowering.grid_of(&name)) {
+        Some(grid) => quantized::real_values(value, grid),
+        None => value.as_f32().map(<[f32]>::to_vec),
+    };
+    match real.as_deref() {
+        Some(&[value]) => Ok(value),
+        Some(_) => Err(Refusal::new(format!("its value has shape {:?}", value.shape), "pad with a single number")),
+        None => Err(element_type_refusal(&node.inputs[2], value.data.type_name())),
+    }
 }

@@ -33,6 +33,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
                 Unary::Clamp(clamp) => (UnaryFunction::Clip, *clamp),
                 Unary::Sigmoid => (UnaryFunction::Sigmoid, Clamp::default()),
                 Unary::Tanh => (UnaryFunction::Tanh, Clamp::default()),
+                Unary::Snap(_) => return Err(steps.error(node, "it quantizes, images of float32 do not")),
             };
             let record = UnaryF32Record { function, limits: limits_f32(clamp) };
             steps.emit(node, &UNARY_F32, &node.inputs, &[], &record.emit())
@@ -85,6 +86,7 @@ fn evaluate(function: Unary, x: f64) -> f64 {
         }
         Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Unary::Tanh => x.tanh(),
+        Unary::Snap(grid) => grid.snap(x),
     }
 }
 

@@ -74,7 +74,8 @@ pub fn into_columns(graph: &mut Graph, i: usize) -> bool {
     let Some(values) = constant(graph, weights) else { return false };
     let shape = graph.tensor(weights).shape.clone();
     let moved = values.chunks(shape[1]).flat_map(|row| order.iter().map(|&column| row[column])).collect();
-    let moved = add_constant(graph, weights, shape, moved);
+    let quantization = graph.tensor(weights).quantization.clone();
+    let moved = add_constant(graph, weights, shape, moved, quantization);
     let mut at = i;
     let x = without_transposes(graph, x, &mut at);
     graph.nodes[at].inputs[0] = x;
@@ -149,7 +150,11 @@ pub fn into_rows(graph: &mut Graph, i: usize) -> bool {
         let Some(values) = constant(graph, id) else { return false };
         let row = values.len() / order.len();
         let moved = order.iter().flat_map(|&r| values[r * row..(r + 1) * row].to_vec()).collect();
-        let moved = add_constant(graph, id, graph.tensor(id).shape.clone(), moved);
+        let mut quantization = graph.tensor(id).quantization.clone();
+        if let Some(q) = quantization.as_mut().filter(|q| q.scales.len() == order.len()) {
+            q.scales = order.iter().map(|&r| q.scales[r]).collect();
+        }
+        let moved = add_constant(graph, id, graph.tensor(id).shape.clone(), moved, quantization);
         graph.nodes[at].inputs[k] = moved;
     }
     graph.tensor_mut(y).origin = None;

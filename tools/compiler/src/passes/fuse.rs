@@ -1,7 +1,7 @@
 //! Work that moves into the layer before it: factors and offsets per channel, clamps, zero padding.
 
 use super::rewrite::{add_constant, can_bypass, constant, insert, only_consumer, producer};
-use crate::graph::{Binary, Clamp, Graph, Operator, TensorId, Unary, Window};
+use crate::graph::{Binary, Clamp, Graph, Operator, Quantization, TensorId, Unary, Window};
 
 /// A layer followed by a factor and an offset per channel has them in its weights and bias.
 ///
@@ -37,7 +37,13 @@ pub fn affine(graph: &mut Graph, i: usize) -> bool {
     if !scaled.iter().chain(&shifted).all(|v| v.is_finite()) {
         return false;
     }
-    let scaled = add_constant(graph, inputs[1], graph.tensor(inputs[1]).shape.clone(), scaled);
+    let quantization = match &graph.tensor(inputs[1]).quantization {
+        None => None,
+        // A factor of 0 would leave no scale.
+        Some(_) if factor.contains(&0.0) => return false,
+        Some(q) => Some(scaled_by(q, &factor)),
+    };
+    let scaled = add_constant(graph, inputs[1], graph.tensor(inputs[1]).shape.clone(), scaled, quantization);
     let bias_name = graph.tensor(inputs[1]).name.clone() + "_bias";
     let shifted = graph.add_constant(&bias_name, vec![channels], crate::graph::Constant::F32(shifted));
     graph.nodes[layer].inputs = vec![inputs[0], scaled, shifted];
@@ -45,6 +51,13 @@ pub fn affine(graph: &mut Graph, i: usize) -> bool {
     graph.nodes[layer].operator.set_clamp(clamp);
     take_over(graph, layer, i);
     true
+}
+
+/// The scales of weights whose channels are multiplied by factors: the integers stay, but for their signs.
+fn scaled_by(quantization: &Quantization, factor: &[f64]) -> Quantization {
+    let own = |c: usize| quantization.scales[if quantization.scales.len() == 1 { 0 } else { c }];
+    let scales = factor.iter().enumerate().map(|(c, f)| (f64::from(own(c)) * f.abs()) as f32).collect();
+    Quantization { scales, ..quantization.clone() }
 }
 
 /// Operand, factors and offsets of node `i`, one per channel of its result.

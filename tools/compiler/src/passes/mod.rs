@@ -13,6 +13,7 @@ mod report;
 mod reshape;
 mod rewrite;
 mod sink;
+mod snap;
 #[cfg(test)]
 mod tests;
 
@@ -83,4 +84,6 @@ const RULES: &[Rule] = &[
     fuse::affine,
     fuse::clamp,
     fuse::pad,
+    snap::drop_needless,
+    snap::before_clamp,
 ];

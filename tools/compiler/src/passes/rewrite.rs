@@ -2,7 +2,7 @@
 
 use super::{origin, permutation};
 use crate::evaluate::transpose;
-use crate::graph::{Constant, Graph, Node, Operator, Tensor, TensorId};
+use crate::graph::{Constant, Graph, Node, Operator, Quantization, Tensor, TensorId, Unary};
 
 /// Index of the only node that reads a tensor which is no graph output.
 pub fn only_consumer(graph: &Graph, id: TensorId) -> Option<usize> {
@@ -79,10 +79,19 @@ pub fn constant(graph: &Graph, id: TensorId) -> Option<&[f32]> {
     graph.tensor(id).constant.as_ref().and_then(Constant::as_f32)
 }
 
-/// Adds a constant in place of another one, under the same name with a suffix.
-pub fn add_constant(graph: &mut Graph, like: TensorId, shape: Vec<usize>, values: Vec<f32>) -> TensorId {
+/// Adds a constant in place of another one, under the same name with a suffix. `quantization` is what the new values are
+/// quantized with.
+pub fn add_constant(
+    graph: &mut Graph,
+    like: TensorId,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+    quantization: Option<Quantization>,
+) -> TensorId {
     let name = graph.tensor(like).name.clone();
-    graph.add_constant(&format!("{name}_moved"), shape, Constant::F32(values))
+    let id = graph.add_constant(&format!("{name}_moved"), shape, Constant::F32(values));
+    graph.tensor_mut(id).quantization = quantization;
+    id
 }
 
 /// The constant with its axes permuted, of any element type.
@@ -94,15 +103,19 @@ pub fn add_permuted_constant(graph: &mut Graph, id: TensorId, shape: &[usize], p
         Constant::I64(v) => Constant::I64(transpose(v, shape, p)),
     };
     let name = format!("{}_moved", graph.tensor(id).name);
-    Some(graph.add_constant(&name, permutation::apply(p, shape), constant))
+    // Scales per channel belong to an axis, which may not be one any more.
+    let quantization = graph.tensor(id).quantization.clone().filter(|q| q.scales.len() == 1);
+    let moved = graph.add_constant(&name, permutation::apply(p, shape), constant);
+    graph.tensor_mut(moved).quantization = quantization;
+    Some(moved)
 }
 
-/// Lets equal transposes and reshapes of one tensor be one node.
+/// Lets equal transposes, reshapes and roundings of one tensor be one node.
 pub fn merge_duplicates(graph: &mut Graph) -> bool {
     let mut changed = false;
     for i in (1..graph.nodes.len()).rev() {
         let node = &graph.nodes[i];
-        if !matches!(node.operator, Operator::Transpose { .. } | Operator::Reshape) {
+        if !matches!(node.operator, Operator::Transpose { .. } | Operator::Reshape | Operator::Unary(Unary::Snap(_))) {
             continue;
         }
         let shape = |n: &Node| graph.tensor(n.outputs[0]).shape.clone();

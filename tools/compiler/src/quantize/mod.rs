@@ -10,6 +10,7 @@
 //! real = scale * (q - zero_point), see Jacob et al. 2018 (arXiv 1712.05877) and the TFLite int8
 //! specification. Tensors that are quantized already (QDQ models) keep their quantization.
 
+mod adopt;
 mod calibrate;
 mod histogram;
 mod range;
@@ -18,6 +19,7 @@ mod share;
 mod tests;
 mod weights;
 
+pub use adopt::is_quantized;
 pub use calibrate::{Ranges, calibrate};
 pub use histogram::{Bin, Histogram};
 pub use range::{Range, RangeMethod};
@@ -65,6 +67,18 @@ pub enum QuantizeError {
         /// `weights` or `bias`.
         what: &'static str,
     },
+    /// Quantized weights whose zero is no real zero, or whose scales a pass could not follow.
+    #[error("the weights of node {node} are no int8 steps around a zero point of 0")]
+    WeightSteps {
+        /// The node.
+        node: String,
+    },
+    /// A model that is quantized in part.
+    #[error("the model is quantized already, but tensor {tensor} has no scale in it")]
+    Partly {
+        /// The tensor.
+        tensor: String,
+    },
     /// Padding with a value that the padded tensor cannot hold.
     #[error("node {node} pads with {value}, which int8 cannot hold")]
     PadValue {
@@ -80,6 +94,10 @@ impl QuantizeError {
     pub fn hint(&self) -> String {
         let cure = match self {
             QuantizeError::NoRange { .. } => "give calibration samples that reach it (--calibration FILE.npz)",
+            QuantizeError::Partly { .. } => {
+                "quantize it in the file as well, or give calibration samples (--calibration FILE.npz)"
+            }
+            QuantizeError::WeightSteps { .. } => "quantize weights symmetrically to int8 (zero point 0)",
             QuantizeError::NotFinite { .. } => "remove the calibration samples that cause them, or mend the weights",
             QuantizeError::ElementType { .. } | QuantizeError::NotConstant { .. } | QuantizeError::PadValue { .. } => {
                 "`--precision float32` keeps the model as it is"
@@ -99,6 +117,7 @@ impl QuantizeError {
 pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Result<Graph, QuantizeError> {
     let mut graph = graph;
     graph.compact();
+    adopt::quantizations(&mut graph);
     check_element_types(&graph)?;
     let own = own_ranges(&graph, ranges, options.method)?;
     share::activations(&mut graph, own)?;

@@ -328,12 +328,23 @@ fn drop_useless_requantize(graph: &mut Graph) {
             let (input, output) = (node.inputs[0], node.outputs[0]);
             if graph.tensor(input).quantization == graph.tensor(output).quantization {
                 graph.nodes.remove(idx);
+                take_identity(graph, input, output);
                 graph.replace_uses(output, input);
                 continue;
             }
         }
         idx += 1;
     }
+}
+
+/// A computed tensor that holds what `output` held is called so too, and compared with the same ONNX tensor.
+fn take_identity(graph: &mut Graph, input: TensorId, output: TensorId) {
+    if graph.producer(input).is_none() || graph.tensor(output).origin.is_none() {
+        return;
+    }
+    let (name, origin) = (graph.tensor(output).name.clone(), graph.tensor(output).origin.clone());
+    graph.tensor_mut(output).name = std::mem::replace(&mut graph.tensor_mut(input).name, name);
+    graph.tensor_mut(input).origin = origin;
 }
 
 /// How much wider than its own range a tensor's steps may become to save a step of the plan.

@@ -59,11 +59,15 @@ fn layer(graph: &mut Graph, idx: usize, node: &Node) -> Result<(), QuantizeError
     };
     let channel = Channel { input_scale, output_scale };
     let scales = match (&weights.constant, &weights.quantization) {
-        (Some(Constant::F32(values)), _) => {
-            let filters = filters(values, n_channels, axis);
-            let scales: Vec<f32> = match &bias {
-                Bias::Real(bias) => filters.iter().zip(bias).map(|(f, &b)| channel.weight_scale(f, b)).collect(),
-                Bias::Quantized => return Err(not_constant("weights")),
+        (Some(Constant::F32(values)), own) => {
+            let scales: Vec<f32> = match (own, &bias) {
+                (Some(own), Bias::Real(_)) => given_scales(own, values, n_channels, axis)
+                    .ok_or_else(|| QuantizeError::WeightSteps { node: node.name.clone() })?,
+                (None, Bias::Real(bias)) => {
+                    let filters = filters(values, n_channels, axis);
+                    filters.iter().zip(bias).map(|(f, &b)| channel.weight_scale(f, b)).collect()
+                }
+                (_, Bias::Quantized) => return Err(not_constant("weights")),
             };
             let quantized = quantize_weights(values, &scales, axis);
             let quantization = Quantization { scales: scales.clone(), zero_point: 0, axis };
@@ -94,6 +98,22 @@ enum Bias {
     Real(Vec<f32>),
     /// The model has it at its scale already.
     Quantized,
+}
+
+/// The scales that the model has for its weights, one per channel; `None` if these are not all integers of 8 bits at
+/// their scales.
+fn given_scales(own: &Quantization, values: &[f32], n_channels: usize, axis: usize) -> Option<Vec<f32>> {
+    let scales = match own.scales.len() {
+        1 => vec![own.scales[0]; n_channels],
+        _ => own.scales.clone(),
+    };
+    let filter = values.len() / n_channels;
+    let fits = |(i, &value): (usize, &f32)| {
+        let channel = if axis == 0 { i / filter } else { i % n_channels };
+        let steps = f64::from(value) / f64::from(scales[channel]);
+        (-128.4..127.4).contains(&steps) && (steps - steps.round()).abs() < 1e-3
+    };
+    (scales.len() == n_channels && values.iter().enumerate().all(fits)).then_some(scales)
 }
 
 /// What the scale of one output channel's weights depends on.
@@ -133,7 +153,7 @@ fn quantize_weights(values: &[f32], scales: &[f32], axis: usize) -> Vec<i8> {
     let filter = values.len() / scales.len();
     let quantize = |(i, &value): (usize, &f32)| {
         let channel = if axis == 0 { i / filter } else { i % scales.len() };
-        quantize_i8(f64::from(value), f64::from(scales[channel]), 0).max(-127)
+        quantize_i8(f64::from(value), f64::from(scales[channel]), 0)
     };
     values.iter().enumerate().map(quantize).collect()
 }

@@ -1,0 +1,238 @@
+//! QuantizeLinear and DequantizeLinear around activations.
+//!
+//! An int8 or uint8 tensor of the file is held as the real values that its steps stand for, so that everything between
+//! is lowered and simplified like a float model: QuantizeLinear becomes [`Unary::Snap`], DequantizeLinear nothing. uint8
+//! steps are int8 steps 128 lower.
+
+use super::Refusal;
+use super::context::{Lowering, int};
+use crate::array::{Array, ArrayData};
+use crate::graph::{Grid, Operator, Quantization, Unary};
+use crate::import::{Attribute, Imported, OnnxNode};
+use std::collections::HashMap;
+use tinfer::tensor::ElementType;
+
+/// Operators that take quantized tensors as they are: they only move or select elements.
+pub const MOVERS: &[&str] = &[
+    "Concat",
+    "Dropout",
+    "Flatten",
+    "GlobalMaxPool",
+    "Identity",
+    "MaxPool",
+    "Pad",
+    "Reshape",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// The grid of every quantized activation, found from the nodes that quantize and dequantize it, through movers both
+/// ways.
+pub fn grids(imported: &Imported) -> HashMap<String, Grid> {
+    let mut grids: HashMap<String, Grid> = HashMap::new();
+    let is_quantized = |name: &str| {
+        let ty = imported.facts.get(name).and_then(|f| f.element_type);
+        matches!(ty, Some(ElementType::I8 | ElementType::U8))
+    };
+    for node in &imported.nodes {
+        let tensor = match &*node.operator {
+            "QuantizeLinear" => node.outputs.first(),
+            "DequantizeLinear" => node.inputs.first(),
+            _ => continue,
+        };
+        if let (Some(tensor), Ok(grid)) = (tensor, grid(imported, node)) {
+            grids.entry(tensor.clone()).or_insert(grid);
+        }
+    }
+    loop {
+        let before = grids.len();
+        let movers = || imported.nodes.iter().filter(|n| MOVERS.contains(&&*n.operator));
+        for node in movers().chain(imported.nodes.iter().rev().filter(|n| MOVERS.contains(&&*n.operator))) {
+            let n_moved = if node.operator == "Concat" { node.inputs.len() } else { 1 };
+            let moved = node.inputs.iter().take(n_moved).chain(node.outputs.first()).filter(|t| is_quantized(t));
+            let Some(&grid) = moved.clone().find_map(|t| grids.get(t)) else { continue };
+            for tensor in moved.clone() {
+                grids.entry(tensor.clone()).or_insert(grid);
+            }
+        }
+        if grids.len() == before {
+            return grids;
+        }
+    }
+}
+
+/// The grid of a node's integers.
+fn grid(imported: &Imported, node: &OnnxNode) -> Result<Grid, Refusal> {
+    let name = |i: usize| node.inputs.get(i).filter(|n| !n.is_empty());
+    let value = |i: usize| {
+        let Some(name) = name(i) else { return Ok(None) };
+        imported.value(name).map(Some).ok_or_else(|| {
+            Refusal::new(
+                format!("its scale or zero point '{name}' is computed at run time"),
+                "export the model with static quantization",
+            )
+        })
+    };
+    let (scale, zero_point) = (value(1)?, value(2)?);
+    let scales = scale.and_then(Array::as_f32).unwrap_or(&[]);
+    let &[scale] = scales else {
+        return Err(Refusal::new(
+            format!("it has {} scales, activations have one scale per tensor", scales.len()),
+            "quantize activations per tensor; weights may be quantized per channel",
+        ));
+    };
+    if !(scale.is_finite() && scale >= f32::MIN_POSITIVE) {
+        return Err(Refusal::new(format!("its scale is {scale}"), "check the file with onnx.checker"));
+    }
+    let integers = if node.operator == "QuantizeLinear" { node.outputs.first() } else { name(0) };
+    let element_type = integers.and_then(|t| imported.facts.get(t)).and_then(|f| f.element_type);
+    let offset = match element_type {
+        Some(ElementType::I8) => 0,
+        Some(ElementType::U8) => 128,
+        other => {
+            let other = other.map_or("of another type", ElementType::name);
+            return Err(Refusal::new(
+                format!("its integers are {other}, int8 and uint8 are supported"),
+                "quantize activations to int8 or uint8",
+            ));
+        }
+    };
+    let zero_point = match zero_point.map(Array::to_f64).as_deref() {
+        None => 0,
+        Some(&[z]) => z as i32,
+        Some(several) => {
+            return Err(Refusal::new(
+                format!("it has {} zero points, activations have one", several.len()),
+                "quantize activations per tensor; weights may be quantized per channel",
+            ));
+        }
+    };
+    Ok(Grid { scale, zero_point: zero_point - offset })
+}
+
+/// The real value of a step of the file's own type.
+pub fn real_values(steps: &Array, grid: Grid) -> Option<Vec<f32>> {
+    let offset = match steps.data {
+        ArrayData::I8(_) => 0.0,
+        ArrayData::U8(_) => 128.0,
+        _ => return None,
+    };
+    let real = |q: &f64| (q - offset - f64::from(grid.zero_point)) as f32 * grid.scale;
+    Some(steps.to_f64().iter().map(real).collect())
+}
+
+/// y = saturate(round(x / scale) + zero_point).
+pub fn quantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    check_attributes(lowering, node)?;
+    let grid = grid(lowering.imported, node)?;
+    let x = lowering.input(node, 0)?;
+    lowering.push_result(node, Operator::Unary(Unary::Snap(grid)), vec![x])?;
+    let (name, _) = lowering.result(node)?;
+    let (y, x) = (lowering.operand(&name)?, lowering.origin_of(x));
+    // Steps cannot be compared with real values: until somebody dequantizes them, what they were made from.
+    lowering.set_origin(y, x);
+    Ok(())
+}
+
+/// y = (x - zero_point) * scale: the tensor is held as real values already.
+pub fn dequantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    check_attributes(lowering, node)?;
+    let grid = grid(lowering.imported, node)?;
+    let x_name = lowering.input_name(node, 0).unwrap_or_default();
+    let own = lowering.grid_of(&x_name);
+    if let Some(own) = own.filter(|own| *own != grid) {
+        return Err(Refusal::new(
+            format!(
+                "it reads '{x_name}' with scale {} and zero point {}, elsewhere these are {} and {}",
+                grid.scale, grid.zero_point, own.scale, own.zero_point
+            ),
+            "give both the same scale and zero point",
+        ));
+    }
+    let x = lowering.input(node, 0)?;
+    let (name, shape) = lowering.result(node)?;
+    lowering.set_origin(x, Some(super::context::identity(&name, shape.len())));
+    lowering.alias(&name, x);
+    Ok(())
+}
+
+fn check_attributes(lowering: &Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    if int(node, "block_size", 0)? != 0 {
+        return Err(Refusal::new("it quantizes in blocks", "quantize activations per tensor"));
+    }
+    let (name, _) = lowering.result(node)?;
+    let found = match lowering.imported.facts.get(&name).and_then(|f| f.element_type) {
+        Some(ElementType::U8) => TYPE_UINT8,
+        Some(ElementType::I8) => TYPE_INT8,
+        _ => TYPE_FLOAT,
+    };
+    for (attribute, expected) in [("precision", TYPE_FLOAT), ("output_dtype", found)] {
+        let stated = int(node, attribute, 0)?;
+        if stated != 0 && stated != expected {
+            return Err(Refusal::new(
+                format!("its {attribute} is {stated}, {expected} is supported here"),
+                "give a zero point of the integers' type and compute in float32",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What the constant input `i` of a node was quantized with, in the axes that the node reads it in. Per-channel scales
+/// are followed through transposes of the constant.
+pub fn of_constant(imported: &Imported, node: &OnnxNode, i: usize) -> Option<Quantization> {
+    followed(imported, node.inputs.get(i)?, 0)
+}
+
+fn followed(imported: &Imported, tensor: &str, depth: usize) -> Option<Quantization> {
+    if let Some(own) = imported.quantizations.get(tensor) {
+        return Some(own.clone());
+    }
+    let node = imported.nodes.iter().find(|n| n.outputs.first().is_some_and(|o| o == tensor))?;
+    if depth > MAX_DEPTH || !MOVERS.contains(&&*node.operator) || node.operator == "Concat" || node.operator == "Pad" {
+        return None;
+    }
+    let source = node.inputs.first()?;
+    let mut quantization = followed(imported, source, depth + 1)?;
+    if quantization.scales.len() > 1 {
+        let rank = imported.facts.get(source)?.shape.len();
+        quantization.axis = match (&*node.operator, node.attribute("perm")) {
+            ("Identity" | "Dropout", _) => quantization.axis,
+            ("Transpose", None) => rank - 1 - quantization.axis,
+            ("Transpose", Some(Attribute::Ints(perm))) => perm
+                .iter()
+                .position(|&a| a == quantization.axis as i64 || a + rank as i64 == quantization.axis as i64)?,
+            _ => return None,
+        };
+    }
+    Some(quantization)
+}
+
+/// The scales of weights whose output channels are along `axis` of the file's weights, for our layout with them along
+/// `own_axis`.
+pub fn of_weights(
+    imported: &Imported,
+    node: &OnnxNode,
+    axis: usize,
+    own_axis: usize,
+) -> Result<Option<Quantization>, Refusal> {
+    let Some(mut quantization) = of_constant(imported, node, 1) else { return Ok(None) };
+    if quantization.scales.len() > 1 && quantization.axis != axis {
+        return Err(Refusal::new(
+            format!("its weights have scales along axis {}, the output channels are axis {axis}", quantization.axis),
+            "quantize weights per tensor or per output channel",
+        ));
+    }
+    quantization.axis = own_axis;
+    // Of weights only the steps' width is kept: their zero is real 0.
+    quantization.zero_point = 0;
+    Ok(Some(quantization))
+}
+
+/// Transposes of a constant that are followed.
+const MAX_DEPTH: usize = 8;
+/// Element types as ONNX numbers them.
+const TYPE_FLOAT: i64 = 1;
+const TYPE_UINT8: i64 = 2;
+const TYPE_INT8: i64 = 3;
