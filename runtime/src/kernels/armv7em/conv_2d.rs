@@ -178,6 +178,9 @@ impl Gather {
             target.fill(self.padding);
         }
         let PixelTaps { y, x } = &taps;
+        if y.count == 0 || x.count == 0 {
+            return Some(());
+        }
         let from = self.corner(&taps);
         let to = y.first.wrapping_mul(self.pairs.row_taps).wrapping_add(x.first.wrapping_mul(self.depth));
         let pitches = [self.pairs.row_step, self.pairs.row_taps];
