@@ -5,6 +5,7 @@
 
 pub mod armv7em;
 mod channels;
+mod portable;
 
 pub use channels::{ChannelArrays, ChannelsError, pair_multiplier};
 
@@ -34,7 +35,7 @@ pub enum Overlap {
 }
 
 impl Chosen {
-    /// The portable kernel, without working memory.
+    /// A portable kernel without working memory whose operands are apart: what every node can be planned with.
     pub const PORTABLE: Self = Chosen { isa: Isa::Portable, scratch_bytes: 0, overlap: Overlap::Never };
 }
 
@@ -44,7 +45,7 @@ pub fn choose(graph: &Graph, node: &Node, isa: Isa) -> Chosen {
         Isa::Armv7em => armv7em::choose(graph, node),
         Isa::Portable | Isa::Mve | Isa::Neon => None,
     };
-    fast.unwrap_or(Chosen::PORTABLE)
+    fast.unwrap_or_else(|| portable::choose(graph, node))
 }
 
 /// [`choose`] for one instruction set.

@@ -1,236 +1,121 @@
-//! Offsets for buffers with known lifetimes: dynamic storage allocation, solved exactly where
-//! that is affordable.
+//! Offsets for buffers with known lifetimes: dynamic storage allocation with overlaps, solved exactly where that is
+//! affordable.
+//!
+//! ```text
+//! buffers, overlaps -> which ones start together -> bodies and gaps between them (problem) -> offsets (search)
+//! ```
 //!
 //! # Algorithm
-//! 1. The largest sum of sizes that are live in one step bounds every arena from below.
-//! 2. Greedy: buffers in some order, each at the lowest offset that is free during its whole life.
-//!    Several orders, then random exchanges in the best one.
-//! 3. If the bound is not met, branch and bound over *normal* arrangements, in which every buffer
-//!    stands on the floor or on another one, placed in ascending offsets. A branch is cut when a
-//!    step's remaining buffers cannot fit below the best known size, and a buffer is not placed
-//!    above a hole into which another one fits. After Moffitt, "MiniMalloc: A Lightweight Memory
-//!    Allocator for Hardware-Accelerated Machine Learning", ASPLOS 2023.
+//! 1. The largest sum of sizes that are live in one step, less what the step's kernel lets overlap, bounds every arena
+//!    from below.
+//! 2. Overlaps of the kind [`Kind::Together`] are choices: two buffers start at the same byte, or are apart. Buffers
+//!    that start together form one body. Several choices are tried, all of them where there are few.
+//! 3. Greedy: bodies in some order, each at the lowest offset that is free. Several orders, then random exchanges in the
+//!    best one.
+//! 4. If the bound is not met, a search that is exact within its budget: [`super::search`].
 //!
 //! All sizes are in units of [`ARENA_ALIGNMENT`](super::ARENA_ALIGNMENT).
 
-use super::lifetimes::Buffer;
+use super::lifetimes::{Buffer, Kind, Overlap};
+use super::search::{Outcome, Problem, Search};
 
 /// Offsets of all buffers and what is known about their quality.
 pub(super) struct Arrangement {
     pub offsets: Vec<usize>,
     pub size: usize,
-    /// Largest sum of sizes that are live together.
+    /// Largest sum of sizes that are live together, less what may overlap.
     pub live_bound: usize,
     /// No arrangement is smaller than this.
     pub proven_bound: usize,
 }
 
-pub(super) fn arrange(buffers: &[Buffer]) -> Arrangement {
-    let problem = Problem::new(buffers);
-    let live_bound = problem.live_bound();
-    let (mut offsets, mut size) = problem.greedy(live_bound);
-    let mut proven_bound = live_bound;
-    let mut budget = SEARCH_WORK / (buffers.len() + 1);
-    while size > live_bound {
-        match Search::new(&problem, size - 1, &mut budget).run() {
-            Outcome::Found(better) => {
-                size = problem.size(&better);
-                offsets = better;
+pub(super) fn arrange(buffers: &[Buffer], overlaps: &[Overlap]) -> Arrangement {
+    let live_bound = live_bound(buffers, overlaps);
+    let (choices, all_tried) = choices(overlaps);
+    let mut best: Option<(Vec<usize>, usize)> = None;
+    let mut is_exhausted = all_tried;
+    let mut seen: Vec<Vec<usize>> = Vec::new();
+    for choice in &choices {
+        let body_of = bodies(buffers, overlaps, choice);
+        if seen.contains(&body_of) {
+            continue;
+        }
+        let problem = Problem::new(buffers, overlaps, &body_of);
+        seen.push(body_of);
+        let target = best.as_ref().map_or(usize::MAX, |b| b.1);
+        let (offsets, size) = problem.greedy(live_bound);
+        if size < target {
+            best = Some((problem.of_buffers(&offsets), size));
+        }
+        let mut budget = SEARCH_WORK / (buffers.len() + 1) / choices.len();
+        while let Some(size) = best.as_ref().map(|b| b.1).filter(|&size| size > live_bound) {
+            match Search::new(&problem, size - 1, &mut budget).run() {
+                Outcome::Found(offsets) => best = Some((problem.of_buffers(&offsets), problem.size(&offsets))),
+                Outcome::Impossible => break,
+                Outcome::GaveUp => {
+                    is_exhausted = false;
+                    break;
+                }
             }
-            Outcome::Impossible => {
-                proven_bound = size;
-                break;
-            }
-            Outcome::GaveUp => break,
+        }
+        if best.as_ref().is_none_or(|b| b.1 <= live_bound) {
+            break;
         }
     }
+    let (offsets, size) = best.unwrap_or_default();
+    let proven_bound = if is_exhausted { size } else { live_bound };
     Arrangement { offsets, size, live_bound, proven_bound }
 }
 
-struct Problem {
-    /// Sizes in units.
-    sizes: Vec<usize>,
-    /// First and last step, both included.
-    lives: Vec<(usize, usize)>,
-    /// Per buffer the ones that are live at the same time.
-    neighbours: Vec<Vec<usize>>,
-    /// Per step that can be the fullest, the buffers that are live in it.
-    sections: Vec<Vec<usize>>,
+/// The largest sum of sizes of what is live in one step, less the most that may overlap there.
+fn live_bound(buffers: &[Buffer], overlaps: &[Overlap]) -> usize {
+    // The live set only shrinks between two births, so the steps of birth see every maximum.
+    let at = |step: usize| {
+        let live: usize = buffers.iter().filter(|b| b.is_live_at(step)).map(Buffer::units).sum();
+        let saved = overlaps.iter().filter(|o| o.step == step).map(|o| o.saved_units(buffers)).max();
+        live - saved.unwrap_or(0)
+    };
+    buffers.iter().map(|b| at(b.first)).max().unwrap_or(0)
 }
 
-impl Problem {
-    fn new(buffers: &[Buffer]) -> Self {
-        let n = buffers.len();
-        let neighbours =
-            (0..n).map(|i| (0..n).filter(|&j| j != i && buffers[i].is_live_with(&buffers[j])).collect()).collect();
-        // The live set only shrinks between two births, so the steps of birth see every maximum.
-        let mut births: Vec<usize> = buffers.iter().map(|b| b.first).collect();
-        births.sort_unstable();
-        births.dedup();
-        let live_at = |&step: &usize| (0..n).filter(|&i| buffers[i].first <= step && step <= buffers[i].last).collect();
-        Problem {
-            sizes: buffers.iter().map(Buffer::units).collect(),
-            lives: buffers.iter().map(|b| (b.first, b.last)).collect(),
-            neighbours,
-            sections: births.iter().map(live_at).collect(),
-        }
+/// Sets of indices of overlaps whose buffers start together where the earlier ones of the set let them, and whether
+/// these are all sets that differ.
+fn choices(overlaps: &[Overlap]) -> (Vec<Vec<usize>>, bool) {
+    let together: Vec<usize> = (0..overlaps.len()).filter(|&i| matches!(overlaps[i].kind, Kind::Together)).collect();
+    let mut sets = vec![together.clone(), together.iter().rev().copied().collect()];
+    let is_small = together.len() <= MOST_CHOICES;
+    if is_small {
+        let subset =
+            |bits: u32| together.iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, &o)| o).collect();
+        sets.extend((0..1u32 << together.len()).rev().map(subset));
+    } else {
+        sets.extend(together.iter().map(|&left| together.iter().copied().filter(|&o| o != left).collect()));
+        sets.push(Vec::new());
     }
-
-    fn live_bound(&self) -> usize {
-        self.sections.iter().map(|s| s.iter().map(|&b| self.sizes[b]).sum()).max().unwrap_or(0)
-    }
-
-    fn size(&self, offsets: &[usize]) -> usize {
-        offsets.iter().zip(&self.sizes).map(|(o, s)| o + s).max().unwrap_or(0)
-    }
-
-    /// The best of several orders, improved by random exchanges.
-    fn greedy(&self, target: usize) -> (Vec<usize>, usize) {
-        let length = |i: usize| self.lives[i].1 - self.lives[i].0 + 1;
-        let pressure = |i: usize| -> usize { self.neighbours[i].iter().map(|&j| self.sizes[j]).sum() };
-        type Key<'a> = Box<dyn Fn(usize) -> (usize, usize) + 'a>;
-        let keys: [Key; 5] = [
-            Box::new(|i| (self.sizes[i], length(i))),
-            Box::new(|i| (self.sizes[i] * length(i), self.sizes[i])),
-            Box::new(|i| (length(i), self.sizes[i])),
-            Box::new(|i| (usize::MAX - self.lives[i].0, self.sizes[i])),
-            Box::new(|i| (self.sizes[i] + pressure(i), self.sizes[i])),
-        ];
-        let mut best: Option<(Vec<usize>, Vec<usize>, usize)> = None;
-        for key in keys {
-            let mut order: Vec<usize> = (0..self.sizes.len()).collect();
-            order.sort_by_key(|&i| std::cmp::Reverse(key(i)));
-            let offsets = self.first_fit(&order);
-            let size = self.size(&offsets);
-            if best.as_ref().is_none_or(|b| size < b.2) {
-                best = Some((order, offsets, size));
-            }
-        }
-        let (mut order, mut offsets, mut size) = best.unwrap_or_default();
-        let n = order.len() as u64;
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut next = || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            (random % n.max(1)) as usize
-        };
-        for _ in 0..EXCHANGES {
-            if size <= target {
-                break;
-            }
-            let (a, b) = (next(), next());
-            order.swap(a, b);
-            let trial = self.first_fit(&order);
-            let trial_size = self.size(&trial);
-            if trial_size <= size {
-                (offsets, size) = (trial, trial_size);
-            } else {
-                order.swap(a, b);
-            }
-        }
-        (offsets, size)
-    }
-
-    /// Each buffer at the lowest offset that is free among those placed before it.
-    fn first_fit(&self, order: &[usize]) -> Vec<usize> {
-        let mut offsets = vec![usize::MAX; self.sizes.len()];
-        let mut taken: Vec<(usize, usize)> = Vec::new();
-        for &i in order {
-            taken.clear();
-            let placed = self.neighbours[i].iter().filter(|&&j| offsets[j] != usize::MAX);
-            taken.extend(placed.map(|&j| (offsets[j], offsets[j] + self.sizes[j])));
-            taken.sort_unstable();
-            let mut offset = 0;
-            for &(start, end) in &taken {
-                if offset + self.sizes[i] <= start {
-                    break;
-                }
-                offset = offset.max(end);
-            }
-            offsets[i] = offset;
-        }
-        offsets
-    }
+    (sets, is_small)
 }
 
-enum Outcome {
-    Found(Vec<usize>),
-    Impossible,
-    GaveUp,
+/// Per buffer the number of its body: buffers of one body start together. Overlaps are taken in the given order, where
+/// all that are live at once may.
+fn bodies(buffers: &[Buffer], overlaps: &[Overlap], taken: &[usize]) -> Vec<usize> {
+    let mut body_of: Vec<usize> = (0..buffers.len()).collect();
+    let may = |a: usize, b: usize| {
+        !buffers[a].is_live_with(&buffers[b])
+            || overlaps.iter().any(|o| {
+                matches!(o.kind, Kind::Together) && [(o.input, o.output), (o.output, o.input)].contains(&(a, b))
+            })
+    };
+    for overlap in taken.iter().map(|&i| &overlaps[i]) {
+        let (from, to) = (body_of[overlap.output], body_of[overlap.input]);
+        let members = |body: usize| (0..buffers.len()).filter(|&i| body_of[i] == body).collect::<Vec<_>>();
+        if from != to && members(from).iter().all(|&a| members(to).iter().all(|&b| may(a, b))) {
+            body_of.iter_mut().filter(|b| **b == from).for_each(|b| *b = to);
+        }
+    }
+    body_of
 }
 
-/// Depth-first search for an arrangement of at most `capacity`.
-struct Search<'a> {
-    problem: &'a Problem,
-    capacity: usize,
-    budget: &'a mut usize,
-    offsets: Vec<usize>,
-    is_placed: Vec<bool>,
-}
-
-impl<'a> Search<'a> {
-    fn new(problem: &'a Problem, capacity: usize, budget: &'a mut usize) -> Self {
-        let n = problem.sizes.len();
-        Search { problem, capacity, budget, offsets: vec![0; n], is_placed: vec![false; n] }
-    }
-
-    fn run(mut self) -> Outcome {
-        // Lowest offset of each buffer above its neighbours that are placed already.
-        let floors = vec![0; self.problem.sizes.len()];
-        match self.extend(&floors, (0, 0)) {
-            Some(true) => Outcome::Found(self.offsets),
-            Some(false) => Outcome::Impossible,
-            None => Outcome::GaveUp,
-        }
-    }
-
-    /// `Some(found)`, or `None` when the budget is used up. Buffers are placed in ascending
-    /// (offset, index), each on its floor; `from` is the first such pair that is still allowed.
-    fn extend(&mut self, floors: &[usize], from: (usize, usize)) -> Option<bool> {
-        if *self.budget == 0 {
-            return None;
-        }
-        *self.budget -= 1;
-        let open: Vec<usize> = (0..floors.len()).filter(|&i| !self.is_placed[i]).collect();
-        let lowest = |i: usize| floors[i].max(from.0);
-        // Placing anything at or above the top of a buffer that could go below leaves a hole.
-        let Some(ceiling) = open.iter().map(|&i| lowest(i) + self.problem.sizes[i]).min() else {
-            return Some(true);
-        };
-        if open.iter().any(|&i| lowest(i) + self.problem.sizes[i] > self.capacity) || !self.sections_fit(&lowest) {
-            return Some(false);
-        }
-        let mut candidates: Vec<usize> =
-            open.into_iter().filter(|&i| (floors[i], i) >= from && floors[i] < ceiling).collect();
-        candidates.sort_by_key(|&i| (floors[i], std::cmp::Reverse(self.problem.sizes[i])));
-        for i in candidates {
-            let offset = floors[i];
-            self.is_placed[i] = true;
-            self.offsets[i] = offset;
-            let mut raised = floors.to_vec();
-            for &j in &self.problem.neighbours[i] {
-                raised[j] = raised[j].max(offset + self.problem.sizes[i]);
-            }
-            if self.extend(&raised, (offset, i + 1))? {
-                return Some(true);
-            }
-            self.is_placed[i] = false;
-        }
-        Some(false)
-    }
-
-    /// Whether the open buffers of every step can stand on each other below the capacity.
-    fn sections_fit(&self, lowest: &dyn Fn(usize) -> usize) -> bool {
-        self.problem.sections.iter().all(|section| {
-            let open = section.iter().copied().filter(|&i| !self.is_placed[i]);
-            let (sum, floor) =
-                open.fold((0, usize::MAX), |(sum, floor), i| (sum + self.problem.sizes[i], floor.min(lowest(i))));
-            floor == usize::MAX || floor + sum <= self.capacity
-        })
-    }
-}
-
-const EXCHANGES: usize = 400;
-/// Nodes of the search times number of buffers: well below a second.
-const SEARCH_WORK: usize = 1_500_000;
+/// Most choices of which every combination is tried.
+const MOST_CHOICES: usize = 5;
+/// Nodes of the search times number of buffers: about a second.
+const SEARCH_WORK: usize = 3_000_000;

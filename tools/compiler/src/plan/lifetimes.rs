@@ -1,16 +1,8 @@
 //! Which tensors share memory, and from which step to which step each piece of memory is needed.
 
 use super::{ARENA_ALIGNMENT, Step};
-use crate::choose::Chosen;
+use crate::choose::{Chosen, Overlap as KernelOverlap};
 use crate::graph::{Graph, Node, Operator, TensorId};
-
-/// Which dying operand an elementwise step may overwrite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InPlace {
-    FirstOperand,
-    LastOperand,
-    Never,
-}
 
 /// Where a tensor's elements are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +31,45 @@ impl Buffer {
         self.bytes.div_ceil(ARENA_ALIGNMENT)
     }
 
+    pub fn is_live_at(&self, step: usize) -> bool {
+        self.first <= step && step <= self.last
+    }
+
     pub fn is_live_with(&self, other: &Buffer) -> bool {
         self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// A step that may write its result over an operand that nobody needs after it.
+#[derive(Clone, Debug)]
+pub(super) struct Overlap {
+    /// The step that reads `input` last and writes `output` first.
+    pub step: usize,
+    /// Buffer of the operand.
+    pub input: usize,
+    /// Buffer of the result.
+    pub output: usize,
+    pub kind: Kind,
+}
+
+/// Where the result may lie, if not apart from the operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// At the same offset.
+    Together,
+    /// So many units of [`ARENA_ALIGNMENT`] below, or more.
+    Lead { units: usize },
+}
+
+impl Overlap {
+    /// By how much less memory the two need than apart, at best.
+    pub fn saved_units(&self, buffers: &[Buffer]) -> usize {
+        let (input, output) = (buffers[self.input].units(), buffers[self.output].units());
+        let least = match self.kind {
+            Kind::Together => input.max(output),
+            Kind::Lead { units } => output.max(input + units),
+        };
+        (input + output).saturating_sub(least)
     }
 }
 
@@ -48,18 +77,21 @@ impl Buffer {
 pub(super) struct Lifetimes {
     pub steps: Vec<Step>,
     pub buffers: Vec<Buffer>,
+    pub overlaps: Vec<Overlap>,
     /// One entry per tensor.
     pub storage: Vec<Storage>,
 }
 
 impl Lifetimes {
-    pub fn new(graph: &Graph, choose: &dyn Fn(&Graph, &Node) -> Chosen, in_place: InPlace) -> Self {
-        let mut lifetimes = Lifetimes { steps: Vec::new(), buffers: Vec::new(), storage: initial_storage(graph) };
-        let last_reads = last_reads(graph);
+    /// The problem when the nodes run in `order`.
+    pub fn new(graph: &Graph, order: &[usize], choose: &dyn Fn(&Graph, &Node) -> Chosen) -> Self {
+        let mut lifetimes =
+            Lifetimes { steps: Vec::new(), buffers: Vec::new(), overlaps: Vec::new(), storage: initial_storage(graph) };
         for port in &graph.inputs {
             lifetimes.write(graph, port.tensor, 0);
         }
-        for (idx, node) in graph.nodes.iter().enumerate() {
+        for &idx in order {
+            let node = &graph.nodes[idx];
             if node.operator == Operator::Reshape {
                 lifetimes.storage[node.outputs[0].0] = lifetimes.storage[node.inputs[0].0];
                 continue;
@@ -67,9 +99,6 @@ impl Lifetimes {
             let step = lifetimes.steps.len();
             for &input in &node.inputs {
                 lifetimes.extend(input, step);
-            }
-            if let Some(operand) = lifetimes.overwritable(graph, idx, &last_reads, in_place) {
-                lifetimes.storage[node.outputs[0].0] = lifetimes.storage[operand.0];
             }
             for &output in &node.outputs {
                 lifetimes.write(graph, output, step);
@@ -80,11 +109,16 @@ impl Lifetimes {
                 lifetimes.buffers.push(Buffer { first: step, last: step, bytes, scratch_of: Some(step), offset: 0 });
             }
             let (inputs, outputs) = (node.inputs.clone(), node.outputs.clone());
-            lifetimes.steps.push(Step { node: idx, inputs, outputs, scratch: None, kernel });
+            lifetimes.steps.push(Step { node: idx, kernel, inputs, outputs, scratch: None });
         }
-        let end = lifetimes.steps.len().saturating_sub(1);
+        // The outside reads results after the last step.
+        let end = lifetimes.steps.len();
         for port in &graph.outputs {
             lifetimes.extend(port.tensor, end);
+        }
+        for step in 0..lifetimes.steps.len() {
+            let overlaps = lifetimes.overlaps_of(graph, step);
+            lifetimes.overlaps.extend(overlaps);
         }
         lifetimes
     }
@@ -109,34 +143,50 @@ impl Lifetimes {
         }
     }
 
-    /// The operand over which the node may write its only result.
-    fn overwritable(&self, graph: &Graph, node: usize, last_reads: &[usize], mode: InPlace) -> Option<TensorId> {
-        let is_elementwise =
-            matches!(graph.nodes[node].operator, Operator::Unary(_) | Operator::Binary { .. } | Operator::Requantize);
-        let [output] = graph.nodes[node].outputs[..] else { return None };
-        if !is_elementwise || mode == InPlace::Never {
-            return None;
-        }
-        let result = graph.tensor(output);
-        let fits = |&id: &TensorId| {
-            let operand = graph.tensor(id);
-            operand.n_elements() == result.n_elements()
-                && operand.element_type.size_bytes() == result.element_type.size_bytes()
-                && matches!(self.storage[id.0], Storage::Buffer(_))
-                && self.dies_at(id, node, last_reads)
+    /// Where the step may write its result over an operand.
+    fn overlaps_of(&self, graph: &Graph, step: usize) -> Vec<Overlap> {
+        let Step { node, kernel, inputs, outputs, .. } = &self.steps[step];
+        let [output] = outputs[..] else { return Vec::new() };
+        let Some(output_buffer) = self.buffer_of(output).filter(|&b| self.buffers[b].first == step) else {
+            return Vec::new();
         };
-        let mut operands = graph.nodes[node].inputs.iter();
-        match mode {
-            InPlace::LastOperand => operands.rfind(|id| fits(id)).copied(),
-            _ => operands.find(|id| fits(id)).copied(),
+        let dying = |id: TensorId| self.buffer_of(id).filter(|&b| b != output_buffer && self.buffers[b].last == step);
+        let overlap = |input, kind| Overlap { step, input, output: output_buffer, kind };
+        if is_elementwise(&graph.nodes[*node].operator) {
+            let result = graph.tensor(output);
+            let fits = |&&id: &&TensorId| {
+                let operand = graph.tensor(id);
+                operand.n_elements() == result.n_elements()
+                    && operand.element_type.size_bytes() == result.element_type.size_bytes()
+            };
+            let mut operands: Vec<usize> = inputs.iter().filter(fits).filter_map(|&id| dying(id)).collect();
+            operands.dedup();
+            return operands.into_iter().map(|input| overlap(input, Kind::Together)).collect();
         }
+        let Some(input) = inputs.first().and_then(|&id| dying(id)) else { return Vec::new() };
+        if inputs[1..].iter().any(|&other| self.buffer_of(other) == Some(input)) {
+            return Vec::new();
+        }
+        let kind = match kernel.overlap {
+            KernelOverlap::Never => return Vec::new(),
+            KernelOverlap::SameStart => Kind::Together,
+            // Two buffers never have the same offset, so that their order is that of their offsets.
+            KernelOverlap::Lead(bytes) => Kind::Lead { units: bytes.div_ceil(ARENA_ALIGNMENT).max(1) },
+        };
+        let overlap = overlap(input, kind);
+        if overlap.saved_units(&self.buffers) == 0 { Vec::new() } else { vec![overlap] }
     }
 
-    /// Whether nobody reads this memory, under any of its names, after the node.
-    fn dies_at(&self, tensor: TensorId, node: usize, last_reads: &[usize]) -> bool {
-        let storage = self.storage[tensor.0];
-        (0..self.storage.len()).filter(|&t| self.storage[t] == storage).all(|t| last_reads[t] <= node)
+    fn buffer_of(&self, tensor: TensorId) -> Option<usize> {
+        match self.storage[tensor.0] {
+            Storage::Buffer(b) => Some(b),
+            _ => None,
+        }
     }
+}
+
+fn is_elementwise(operator: &Operator) -> bool {
+    matches!(operator, Operator::Unary(_) | Operator::Binary { .. } | Operator::Requantize)
 }
 
 fn initial_storage(graph: &Graph) -> Vec<Storage> {
@@ -145,23 +195,4 @@ fn initial_storage(graph: &Graph) -> Vec<Storage> {
         None => Storage::Unused,
     };
     graph.tensors.iter().enumerate().map(of).collect()
-}
-
-/// Per tensor the index of the last node that reads it; readers behind a Reshape count for its
-/// operand, and a graph output is read after all nodes.
-fn last_reads(graph: &Graph) -> Vec<usize> {
-    let mut last = vec![0; graph.tensors.len()];
-    for port in &graph.outputs {
-        last[port.tensor.0] = usize::MAX;
-    }
-    for (idx, node) in graph.nodes.iter().enumerate().rev() {
-        let read = match node.operator {
-            Operator::Reshape => last[node.outputs[0].0],
-            _ => idx,
-        };
-        for input in &node.inputs {
-            last[input.0] = last[input.0].max(read);
-        }
-    }
-    last
 }

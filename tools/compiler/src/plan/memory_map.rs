@@ -1,6 +1,7 @@
 //! The arena over time, for people: which step needs most memory, and for what.
 
-use super::{ARENA_ALIGNMENT, Placement, Planned, Region};
+use super::lifetimes::Storage;
+use super::{ARENA_ALIGNMENT, Planned, Region};
 use crate::graph::{Graph, TensorId};
 use std::fmt;
 
@@ -18,7 +19,7 @@ pub struct LiveTensor {
 pub struct StepMemory {
     /// Name of the step's node.
     pub name: String,
-    /// Sum of the sizes that are live, rounded up to the alignment.
+    /// Bytes that are taken, each tensor rounded up to the alignment; what two tensors share counts once.
     pub live_bytes: usize,
     /// The live tensors, by offset.
     pub live: Vec<LiveTensor>,
@@ -37,17 +38,19 @@ impl MemoryMap {
     pub(super) fn new(graph: &Graph, planned: &Planned) -> Self {
         let steps = planned.steps.iter().enumerate().map(|(i, step)| {
             let mut live: Vec<LiveTensor> = Vec::new();
-            let mut live_bytes = 0;
-            for buffer in planned.buffers.iter().filter(|b| b.first <= i && i <= b.last) {
+            for (b, buffer) in planned.buffers.iter().enumerate().filter(|(_, b)| b.is_live_at(i)) {
                 let region = Region { offset: buffer.offset, bytes: buffer.bytes };
-                live_bytes += buffer.bytes.next_multiple_of(ARENA_ALIGNMENT);
                 let name = match buffer.scratch_of {
                     Some(_) => "scratch".to_string(),
-                    None => names_during(graph, planned, region, i),
+                    None => names_during(graph, planned, b, i),
                 };
-                live.push(LiveTensor { name, region });
+                match live.iter_mut().find(|t| t.region == region) {
+                    Some(same) => same.name = format!("{} = {name}", same.name),
+                    None => live.push(LiveTensor { name, region }),
+                }
             }
             live.sort_by_key(|t| t.region.offset);
+            let live_bytes = occupied_bytes(&live);
             StepMemory { name: graph.nodes[step.node].name.clone(), live_bytes, live }
         });
         MemoryMap { steps: steps.collect(), arena_bytes: planned.arena_bytes }
@@ -84,11 +87,21 @@ impl fmt::Display for MemoryMap {
     }
 }
 
-/// Names of the tensors at `region`'s offset that are read or written in the step, or else of the
-/// last one written there before it.
-fn names_during(graph: &Graph, planned: &Planned, region: Region, step: usize) -> String {
-    let lives_here =
-        |id: &TensorId| matches!(planned.placement[id.0], Placement::Arena(r) if r.offset == region.offset);
+/// Bytes in at least one of the regions, each rounded up to the alignment; the regions are in ascending order.
+fn occupied_bytes(live: &[LiveTensor]) -> usize {
+    let (mut bytes, mut end) = (0, 0);
+    for region in live.iter().map(|t| t.region) {
+        let region_end = region.offset + region.bytes.next_multiple_of(ARENA_ALIGNMENT);
+        bytes += region_end.saturating_sub(end.max(region.offset));
+        end = end.max(region_end);
+    }
+    bytes
+}
+
+/// Names of the tensors in a buffer that are read or written in the step, or else of the last one written there before
+/// it.
+fn names_during(graph: &Graph, planned: &Planned, buffer: usize, step: usize) -> String {
+    let lives_here = |id: &TensorId| planned.storage[id.0] == Storage::Buffer(buffer);
     let now = &planned.steps[step];
     let mut ids: Vec<TensorId> = now.inputs.iter().chain(&now.outputs).copied().filter(lives_here).collect();
     if ids.is_empty() {

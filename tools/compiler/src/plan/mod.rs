@@ -11,6 +11,7 @@
 mod arena;
 mod lifetimes;
 mod memory_map;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,7 @@ pub use memory_map::{LiveTensor, MemoryMap, StepMemory};
 
 use crate::choose::Chosen;
 use crate::graph::{Graph, Node, TensorId};
-use lifetimes::{InPlace, Lifetimes};
+use lifetimes::{Lifetimes, Storage};
 
 /// Every tensor and every scratch buffer starts at a multiple of this, counted from the arena's start.
 pub use tinfer::image::ALIGNMENT as ARENA_ALIGNMENT;
@@ -79,11 +80,13 @@ pub struct Planned {
     pub placement: Vec<Placement>,
     /// Size of the arena, tensors and scratch buffers together.
     pub arena_bytes: usize,
-    /// The largest sum of what is live during one step: no arena can be smaller.
+    /// The largest sum of what is live during one step, less what may overlap in it: no arena can be smaller.
     pub lower_bound_bytes: usize,
     /// Whether the arena is as small as it can be.
     pub proof: Proof,
     buffers: Vec<lifetimes::Buffer>,
+    /// One entry per tensor.
+    storage: Vec<Storage>,
 }
 
 impl Planned {
@@ -108,29 +111,16 @@ impl Planned {
 
 /// Plans a graph's memory. `choose` says which kernel a node runs on.
 ///
-/// # Algorithm
-/// A step may write its result over an operand that nobody reads later, where the kernel reads
-/// element i before it writes element i (elementwise operators on equal element sizes). Each such
-/// choice joins lifetimes. If the joined problem cannot be packed as tightly as the lower bound,
-/// the other operand, then no joining at all, is tried and the smallest arena wins.
+/// A step may write its result over an operand that nobody reads later: exactly over it where the operator is
+/// elementwise and the elements have equal size, otherwise as its kernel's [`Overlap`](crate::choose::Overlap) says.
 pub fn plan(graph: &Graph, choose: &dyn Fn(&Graph, &Node) -> Chosen) -> Planned {
-    let mut best: Option<Planned> = None;
-    for in_place in [InPlace::FirstOperand, InPlace::LastOperand, InPlace::Never] {
-        let planned = place(Lifetimes::new(graph, choose, in_place), graph);
-        let done = planned.arena_bytes == planned.lower_bound_bytes;
-        if best.as_ref().is_none_or(|b| planned.arena_bytes < b.arena_bytes) {
-            best = Some(planned);
-        }
-        if done {
-            break;
-        }
-    }
-    best.expect("at least one variant is planned")
+    let order: Vec<usize> = (0..graph.nodes.len()).collect();
+    place(Lifetimes::new(graph, &order, choose), graph)
 }
 
 fn place(lifetimes: Lifetimes, graph: &Graph) -> Planned {
-    let Lifetimes { mut steps, mut buffers, storage } = lifetimes;
-    let arrangement = arena::arrange(&buffers);
+    let Lifetimes { mut steps, mut buffers, overlaps, storage } = lifetimes;
+    let arrangement = arena::arrange(&buffers, &overlaps);
     for (buffer, &offset) in buffers.iter_mut().zip(&arrangement.offsets) {
         buffer.offset = offset * ARENA_ALIGNMENT;
     }
@@ -143,11 +133,9 @@ fn place(lifetimes: Lifetimes, graph: &Graph) -> Planned {
         .iter()
         .zip(&graph.tensors)
         .map(|(storage, tensor)| match *storage {
-            lifetimes::Storage::Buffer(b) => {
-                Placement::Arena(Region { offset: buffers[b].offset, bytes: tensor.n_bytes() })
-            }
-            lifetimes::Storage::Constant(id) => Placement::Constant(id),
-            lifetimes::Storage::Unused => Placement::Unused,
+            Storage::Buffer(b) => Placement::Arena(Region { offset: buffers[b].offset, bytes: tensor.n_bytes() }),
+            Storage::Constant(id) => Placement::Constant(id),
+            Storage::Unused => Placement::Unused,
         })
         .collect();
     let gap = arrangement.size - arrangement.proven_bound;
@@ -158,5 +146,6 @@ fn place(lifetimes: Lifetimes, graph: &Graph) -> Planned {
         lower_bound_bytes: arrangement.live_bound * ARENA_ALIGNMENT,
         proof: if gap == 0 { Proof::Optimal } else { Proof::Gap { bytes: gap * ARENA_ALIGNMENT } },
         buffers,
+        storage,
     }
 }
