@@ -143,7 +143,7 @@ impl Products<'_> {
     /// Writes the stream of this layer.
     ///
     /// `None` when the layer is not for these kernels: a shift below 33 or above 54, a first channel of a pair whose sum
-    /// may leave 24 bits (never with up to [`SEGMENT`] taps, nor in quads), or `stream` of another length than
+    /// may leave 24 bits (never with up to [`SEGMENT`] taps, nor in quads), a weight of -128 in it above a negative one, or `stream` of another length than
     /// [`Block::stream_words`].
     pub fn pack(&self, block: Block, stream: &mut [u32]) -> Option<()> {
         let n_outputs = self.bias.len();
@@ -161,7 +161,7 @@ impl Products<'_> {
             for pair in 0..n / 2 {
                 let first = i.saturating_mul(n).saturating_add(pair.saturating_mul(2));
                 let (a, b) = (self.channel(first, taps)?, self.channel(first.saturating_add(1), taps)?);
-                if block == Block::Pair && !a.fits_24_bits() {
+                if block == Block::Pair && !a.fits_24_bits() || !a.fits_above(&b) {
                     return None;
                 }
                 let finish = match block {
@@ -263,5 +263,10 @@ impl Channel<'_> {
     /// Whether no int8 input can bring the sum of the products to 2^23 or beyond.
     fn fits_24_bits(&self) -> bool {
         self.weights.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>() < 1 << 16
+    }
+
+    /// Whether every `256 a + b` fits a halfword: all but a weight of -128 above a negative one.
+    fn fits_above(&self, below: &Self) -> bool {
+        self.weights.iter().zip(below.weights).all(|(&a, &b)| a > i8::MIN || b >= 0)
     }
 }
