@@ -1,12 +1,34 @@
-//! Cases that the kernels of every CPU must pass: bit by bit what [`PORTABLE`] gives.
+//! Cases that the kernels of every CPU must pass: bit by bit what the portable ones give.
 //!
-//! Runs on the host and in the emulators, without a heap, on about 32 KiB of stack. The cases follow from the seed
-//! alone, so that host and device print the same digest. They are chosen to hurt: saturation, zero points at -128 and
-//! 127, one-pixel images, odd channel counts, strides beyond the kernel, dilation, one-sided padding, groups of one
-//! channel, rows longer and shorter than a vector.
+//! Runs on the host and in the emulators, without a heap. Cases follow from the seed alone, so that host and device print
+//! the same digest. They are chosen to hurt: saturation, zero points at -128 and 127, one-pixel images, odd channel
+//! counts, strides beyond the kernel, dilation, padding wider than the kernel, groups of one channel, rows longer and
+//! shorter than a vector.
+//!
+//! ```text
+//! portable kernels   KernelSet    compare()          against a second writing of their definition (host);
+//!                                 digests()          every machine gives the host's digests
+//! fast kernels       Comparison   Comparison::run()  against the portable kernels, on each machine: the plain-Rust
+//!                                                    twins on the host, the instructions in the emulators
+//! ```
+//!
+//! # A new fast kernel
+//! One [`Comparison`] in `comparisons/<isa>.rs` registers it for all of that: the host's 100,000 fuzzed cases, and 2,000 in
+//! the emulator of every board of its instruction set (`cargo xtask test kernels`). It says how to pack a layer's
+//! weights, what scratch the layer needs and where its output may lie over its input; `None` from either means that the
+//! kernel does not take the layer, and another is drawn. A case lays input, output and scratch out in one region, half of
+//! the time with the output as far over the input as the kernel allows. Outputs must be equal, and no byte beside output
+//! and scratch may change. [`Comparison::never`] names the edges that the kernel leaves to the portable one: the host's
+//! test wants hundreds of cases with every other edge and none with these.
 
 mod activations;
+mod comparison;
+pub mod comparisons;
+mod edges;
+mod layers;
 mod random;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 use crate::kernels::Operand;
@@ -14,6 +36,13 @@ use crate::kernels::geometry::{Conv2d, MatMul, StridedLoops, Window2d};
 use crate::kernels::parameters::{ChannelsI8, OutputF32};
 use crate::kernels::portable::{self, AddI8, AveragePoolI8, BatchMatMulI8, BinaryF32, Divisor, MulI8, UnaryF32};
 use random::Random;
+
+pub use comparison::{Comparison, Fast, Kernel, MOST_DRAWS, Memory, Needs, Overlap, Places, Report};
+pub use edges::{Edge, Edges};
+pub use layers::{
+    AddLayer, AveragePool2dLayer, BatchMatMulLayer, Channels, Conv2dLayer, DepthwiseConv2dLayer, FullyConnectedLayer,
+    MaxPool2dLayer, MulLayer,
+};
 
 /// One implementation of every kernel, on the portable layouts.
 ///
@@ -84,22 +113,47 @@ pub struct Failure {
     pub kernel: &'static str,
     /// Which case of the run.
     pub case: u32,
-    /// First element that differs, or `None` when only one of the two kernels refused the case.
-    pub element: Option<usize>,
-    /// Bits of that element.
-    pub expected: u32,
-    /// Bits that were found instead.
-    pub found: u32,
+    /// What is wrong.
+    pub difference: Difference,
+}
+
+/// How a kernel breaks the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// An output differs.
+    Element {
+        /// First element that does.
+        element: usize,
+        /// Bits of that element.
+        expected: u32,
+        /// Bits that were found instead.
+        found: u32,
+    },
+    /// Only one of the two kernels gave an answer.
+    Refused,
+    /// Something was written that is neither output nor scratch.
+    Outside {
+        /// Where in the region.
+        byte: usize,
+        /// Where the output begins.
+        output: usize,
+    },
+    /// Hardly any layer is one that the kernel takes.
+    Starved,
 }
 
 impl core::fmt::Display for Failure {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { kernel, case, element, expected, found } = self;
-        match element {
-            Some(element) => {
-                write!(f, "{kernel}, case {case}, element {element}: expected bits {expected:#x}, found {found:#x}")
+        write!(f, "{}, case {}", self.kernel, self.case)?;
+        match self.difference {
+            Difference::Element { element, expected, found } => {
+                write!(f, ", element {element}: expected bits {expected:#x}, found {found:#x}")
             }
-            None => write!(f, "{kernel}, case {case}: accepted by one set of kernels and refused by the other"),
+            Difference::Refused => write!(f, ": accepted by one set of kernels and refused by the other"),
+            Difference::Outside { byte, output } => {
+                write!(f, ": byte {byte} of the region was written, the output begins at {output}")
+            }
+            Difference::Starved => write!(f, ": none of {MOST_DRAWS} layers is one that the kernel takes"),
         }
     }
 }
@@ -119,21 +173,34 @@ pub fn run(set: &KernelSet, n_cases: u32, seed: u64) -> Result<u64, Failure> {
 /// # Errors
 /// The first difference.
 pub fn compare(set: &KernelSet, reference: &KernelSet, n_cases: u32, seed: u64) -> Result<u64, Failure> {
-    let mut bench = Bench {
-        random: Random::new(seed),
-        digest: FNV_OFFSET,
-        case: 0,
-        kernel: "",
-        bytes: Buffers::new(0),
-        floats: Buffers::new(0.0),
-    };
-    for case in 0..n_cases {
-        bench.case = case;
-        windows::run(&mut bench, set, reference)?;
-        activations::run(&mut bench, set, reference)?;
-    }
+    let mut bench = Bench::new(seed);
+    bench.run(set, reference, n_cases)?;
     Ok(bench.digest)
 }
+
+/// What the portable kernels answer to `n_cases` cases, kernel by kernel: the same on every machine.
+///
+/// # Errors
+/// A kernel that gives two answers to one case.
+pub fn digests(n_cases: u32, seed: u64) -> Result<[Tally; N_PORTABLE], Failure> {
+    let mut bench = Bench::new(seed);
+    bench.run(&PORTABLE, &PORTABLE, n_cases)?;
+    Ok(bench.tallies)
+}
+
+/// What one portable kernel answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Name of the kernel.
+    pub kernel: &'static str,
+    /// Cases.
+    pub cases: u32,
+    /// Digest of all outputs.
+    pub digest: u64,
+}
+
+/// Names that portable kernels have in a run.
+pub const N_PORTABLE: usize = 21;
 
 /// Elements of each buffer.
 const CAPACITY: usize = 1536;
@@ -162,6 +229,7 @@ impl<T: Copy> Buffers<T> {
 struct Bench {
     random: Random,
     digest: u64,
+    tallies: [Tally; N_PORTABLE],
     case: u32,
     kernel: &'static str,
     bytes: Buffers<i8>,
@@ -169,23 +237,48 @@ struct Bench {
 }
 
 impl Bench {
+    fn new(seed: u64) -> Self {
+        Self {
+            random: Random::new(seed),
+            digest: FNV_OFFSET,
+            tallies: [Tally { kernel: "", cases: 0, digest: FNV_OFFSET }; N_PORTABLE],
+            case: 0,
+            kernel: "",
+            bytes: Buffers::new(0),
+            floats: Buffers::new(0.0),
+        }
+    }
+
+    fn run(&mut self, set: &KernelSet, reference: &KernelSet, n_cases: u32) -> Result<(), Failure> {
+        for case in 0..n_cases {
+            self.case = case;
+            windows::run(self, set, reference)?;
+            activations::run(self, set, reference)?;
+        }
+        Ok(())
+    }
+
     /// Compares two outputs and takes them into the digest.
     fn judge<T: Bits>(&mut self, answers: [Option<()>; 2], pick: fn(&Self) -> (&[T], &[T])) -> Result<(), Failure> {
-        let failure =
-            |element, expected, found| Failure { kernel: self.kernel, case: self.case, element, expected, found };
+        let failure = |difference| Failure { kernel: self.kernel, case: self.case, difference };
         if answers[0] != answers[1] {
-            return Err(failure(None, 0, 0));
+            return Err(failure(Difference::Refused));
         }
         let (expected, found) = pick(self);
-        let mut digest = self.digest;
-        for (i, (e, f)) in expected.iter().zip(found).enumerate() {
-            let (e, f) = (e.canonical_bits(), f.canonical_bits());
-            if e != f {
-                return Err(failure(Some(i), e, f));
+        let (mut digest, mut own) = (self.digest, FNV_OFFSET);
+        for (element, (e, f)) in expected.iter().zip(found).enumerate() {
+            let (expected, found) = (e.canonical_bits(), f.canonical_bits());
+            if expected != found {
+                return Err(failure(Difference::Element { element, expected, found }));
             }
-            digest = (digest ^ u64::from(f)).wrapping_mul(FNV_PRIME);
+            digest = (digest ^ u64::from(found)).wrapping_mul(FNV_PRIME);
+            own = (own ^ u64::from(found)).wrapping_mul(FNV_PRIME);
         }
         self.digest = digest;
+        if let Some(tally) = self.tallies.iter_mut().find(|t| t.kernel == self.kernel || t.kernel.is_empty()) {
+            let digest = (tally.digest ^ own).wrapping_mul(FNV_PRIME);
+            *tally = Tally { kernel: self.kernel, cases: tally.cases.wrapping_add(1), digest };
+        }
         Ok(())
     }
 

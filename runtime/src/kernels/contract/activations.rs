@@ -1,6 +1,6 @@
 //! Products of activations, elementwise functions, softmax and copies.
 
-use super::{Bench, CAPACITY, Failure, KernelSet, random::Random};
+use super::{Bench, CAPACITY, Difference, Failure, KernelSet, random::Random};
 use crate::kernels::Operand;
 use crate::kernels::geometry::{MatMul, MatrixLayout, StridedLoops};
 use crate::kernels::portable::{AddI8, BatchMatMulI8, BinaryF32, MulI8, UnaryF32};
@@ -127,7 +127,7 @@ fn sums(bench: &mut Bench, set: &KernelSet, reference: &KernelSet) -> Result<(),
     let at = places(&mut bench.random, shapes);
     bench.kernel = "broadcast geometry";
     let Some(loops) = StridedLoops::broadcast(shapes[0], shapes[1], shapes[2]) else {
-        return Err(Failure { kernel: bench.kernel, case: bench.case, element: None, expected: 0, found: 0 });
+        return Err(Failure { kernel: bench.kernel, case: bench.case, difference: Difference::Refused });
     };
     let r = &mut bench.random;
     let add =
@@ -261,7 +261,7 @@ fn copies(bench: &mut Bench, set: &KernelSet, reference: &KernelSet) -> Result<(
     {
         bench.kernel = kernel;
         let Some(loops) = loops else {
-            return Err(Failure { kernel, case: bench.case, element: None, expected: 0, found: 0 });
+            return Err(Failure { kernel, case: bench.case, difference: Difference::Refused });
         };
         let b = &mut bench.bytes;
         (b.expected, b.found) = (b.weights, b.weights);

@@ -113,6 +113,12 @@ impl Random {
         Requantizer { multiplier, shift: shift as u8 }
     }
 
+    /// A factor that brings accumulators of about `magnitude` to the int8 range, saturating now and then.
+    pub(super) fn usual_requantizer(&mut self, magnitude: u32) -> Requantizer {
+        let multiplier = (1 << 30) | (self.bits() as i32 & 0x3fff_ffff);
+        Requantizer { multiplier, shift: (24 + magnitude.max(1).ilog2() + self.below(4)).min(62) as u8 }
+    }
+
     pub(super) fn pair(&mut self) -> PairMultiplier {
         const MAX: u32 = PairMultiplier::MAX_MULTIPLIER as u32;
         let shift = if self.one_in(4) { self.range(1, 30) } else { self.range(18, 22) };

@@ -6,7 +6,7 @@ use crate::kernels::parameters::ChannelsI8;
 use crate::kernels::portable::{AveragePoolI8, Divisor};
 
 /// Most output channels of a case.
-const MAX_CHANNELS: usize = 40;
+pub(super) const MAX_CHANNELS: usize = 40;
 
 /// Per-channel numbers of a case.
 struct Channels {
@@ -48,7 +48,7 @@ impl Channels {
 }
 
 /// A window whose tensors fit the buffers.
-fn window(random: &mut Random, input_channels: u32, output_channels: u32) -> Window2d {
+pub(super) fn window(random: &mut Random, input_channels: u32, output_channels: u32) -> Window2d {
     loop {
         let one_dimensional = random.one_in(6);
         let mut axis = |flat: bool| {
@@ -83,7 +83,8 @@ fn window(random: &mut Random, input_channels: u32, output_channels: u32) -> Win
     }
 }
 
-fn conv(random: &mut Random) -> Conv2d {
+/// A convolution whose tensors and weights fit the buffers.
+pub(super) fn conv(random: &mut Random) -> Conv2d {
     loop {
         let groups = if random.one_in(3) { random.range(2, 4) } else { 1 };
         let (inputs, outputs) = match random.below(4) {
@@ -101,6 +102,49 @@ fn conv(random: &mut Random) -> Conv2d {
             return conv;
         }
     }
+}
+
+/// A window as real networks have them: square, stride 1 or 2, padding on all sides or on none.
+pub(super) fn usual_window(random: &mut Random, input_channels: u32, output_channels: u32) -> Window2d {
+    loop {
+        let kernel = [1, 3, 3, 5][random.below(4) as usize];
+        let stride = random.range(1, 2);
+        let padding = if random.one_in(2) { kernel / 2 } else { 0 };
+        let mut axis = || {
+            let input = random.range(1, 9);
+            [input, (input + 2 * padding).saturating_sub(kernel) / stride + 1]
+        };
+        let (y, x) = (axis(), axis());
+        let window = Window2d {
+            input: [y[0], x[0], input_channels],
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            dilation: [1; 2],
+            padding: [padding; 2],
+            output: [y[1], x[1], output_channels],
+        };
+        let fits = window.input_elements() <= CAPACITY && window.output_elements() <= CAPACITY;
+        if let (Some(window), true) = (window.check(), fits) {
+            return window;
+        }
+    }
+}
+
+/// A convolution with one group and a [`usual_window`].
+pub(super) fn usual_conv(random: &mut Random) -> Conv2d {
+    loop {
+        let (inputs, outputs) = (random.range(1, 20), random.range(1, 20));
+        let conv = Conv2d { window: usual_window(random, inputs, outputs), groups: 1 };
+        if let Some(conv) = conv.check().filter(|c| c.weight_elements() <= CAPACITY) {
+            return conv;
+        }
+    }
+}
+
+/// The window of a pool.
+pub(super) fn pool(random: &mut Random) -> Window2d {
+    let channels = if random.one_in(3) { 16 } else { random.range(1, MAX_CHANNELS as u32) };
+    if random.one_in(2) { window(random, channels, channels) } else { usual_window(random, channels, channels) }
 }
 
 /// One case of every kernel of this file.
