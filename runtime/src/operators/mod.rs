@@ -154,8 +154,17 @@ pub(crate) fn find<'a>(operators: &[&'a Operator], code: u16) -> Option<&'a Oper
     operators.iter().copied().find(|o| o.code == code)
 }
 
-/// Every operator of this crate, for hosts and for firmware that takes any model.
-pub static ALL: &[&Operator] = &[
+/// Makes [`ALL`], and the path of each of its operators for [`path`], from one list.
+macro_rules! operators {
+    ($(&$($part:ident)::+),* $(,)?) => {
+        /// Every operator of this crate, for hosts and for firmware that takes any model.
+        pub static ALL: &[&Operator] = &[$(&$($part)::+),*];
+
+        static PATHS: &[&[&str]] = &[$(&[$(stringify!($part)),+]),*];
+    };
+}
+
+operators![
     &conv_2d::CONV_2D_F32,
     &conv_2d::CONV_2D_I8,
     &depthwise_conv_2d::DEPTHWISE_CONV_2D_F32,
@@ -186,6 +195,12 @@ pub static ALL: &[&Operator] = &[
     &armv7em::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_ARMV7EM,
     &armv7em::fully_connected::FULLY_CONNECTED_I8_ARMV7EM,
 ];
+
+/// Names of modules, then of the static, of the operator with this code, below this module: what a build script writes
+/// into the list of a firmware that links only what its model needs.
+pub fn path(code: u16) -> Option<&'static [&'static str]> {
+    ALL.iter().zip(PATHS).find(|(operator, _)| operator.code == code).map(|(_, path)| *path)
+}
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use tinfer::error::LoadError;
 use tinfer::image::ALIGNMENT;
 use tinfer::isa::Isa;
 
+use crate::operator_list::operator_list;
 use crate::{Board, BoardError, FitError, Requirements, check_fit, memory_x};
 
 /// What `firmware/boards/<board>/build.rs` calls, and all it does.
@@ -16,9 +17,19 @@ use crate::{Board, BoardError, FitError, Requirements, check_fit, memory_x};
 /// tells Cargo how to link, and checks that the kernels are built for the board's instruction set. Ends the build with
 /// a sentence when something is wrong.
 ///
-/// With `TINFER_MODEL=image.tnf` in the environment, the build also ends when that model does not fit the board.
+/// With `TINFER_MODEL=image.tnf` in the environment only the operators of that model are linked, and the build also
+/// ends when the model does not fit the board.
 pub fn board() {
-    if let Err(err) = run(&Environment::of_cargo()) {
+    end(Environment::of_cargo().and_then(|environment| run(&environment, &["--nmagic", "-Tlink.x", "-Tdefmt.x"])));
+}
+
+/// The same for a program without a log that serves any board: the one named by `TINFER_BOARD`.
+pub fn any_board() {
+    end(Environment::of_any_board().and_then(|environment| run(&environment, &["--nmagic", "-Tlink.x"])));
+}
+
+fn end(outcome: Result<(), BuildScriptError>) {
+    if let Err(err) = outcome {
         eprintln!("error: {err}");
         process::exit(1);
     }
@@ -79,6 +90,17 @@ pub enum BuildScriptError {
         /// Instruction set of the board.
         expected: String,
     },
+    /// The program serves any board and was not told which.
+    #[error("TINFER_BOARD names no board: build with `cargo xtask bench`, which sets it")]
+    NoBoard,
+    /// The model has a step that no operator of the runtime computes.
+    #[error("{path} needs operator {code:#06x}, which this runtime does not have: convert it again")]
+    UnknownOperator {
+        /// The image.
+        path: PathBuf,
+        /// Code in its plan.
+        code: u16,
+    },
     /// The model does not fit the board.
     #[error("{path} does not fit: {source}")]
     Fit {
@@ -91,33 +113,49 @@ pub enum BuildScriptError {
 
 /// What Cargo and the user tell a build script.
 struct Environment {
-    manifest_dir: PathBuf,
+    /// Where `board.toml` is.
+    folder: PathBuf,
     out_dir: PathBuf,
-    package: String,
+    /// Name that the board must have.
+    board: String,
     kernel_isa: Option<String>,
     model: Option<PathBuf>,
 }
 
 impl Environment {
-    fn of_cargo() -> Self {
-        let variable = |name| env::var(name).unwrap_or_default();
-        Self {
-            manifest_dir: variable("CARGO_MANIFEST_DIR").into(),
+    fn of_cargo() -> Result<Self, BuildScriptError> {
+        Ok(Self {
+            folder: variable("CARGO_MANIFEST_DIR").into(),
             out_dir: variable("OUT_DIR").into(),
-            package: variable("CARGO_PKG_NAME"),
+            board: variable("CARGO_PKG_NAME"),
             kernel_isa: env::var("CARGO_CFG_KERNEL_ISA").ok(),
             model: env::var_os("TINFER_MODEL").map(PathBuf::from),
+        })
+    }
+
+    fn of_any_board() -> Result<Self, BuildScriptError> {
+        println!("cargo::rerun-if-env-changed=TINFER_BOARD");
+        let board = variable("TINFER_BOARD");
+        if board.is_empty() {
+            return Err(BuildScriptError::NoBoard);
         }
+        let environment = Self::of_cargo()?;
+        let folder = environment.folder.join("../boards").join(&board);
+        Ok(Self { folder, board, ..environment })
     }
 }
 
-fn run(environment: &Environment) -> Result<(), BuildScriptError> {
-    let path = environment.manifest_dir.join("board.toml");
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_default()
+}
+
+fn run(environment: &Environment, link_arguments: &[&str]) -> Result<(), BuildScriptError> {
+    let path = environment.folder.join("board.toml");
     println!("cargo::rerun-if-changed={}", path.display());
     let text = fs::read_to_string(&path).map_err(|source| BuildScriptError::File { path, source })?;
     let board = Board::parse(&text)?;
-    if board.name != environment.package {
-        return Err(BuildScriptError::Name { found: board.name, expected: environment.package.clone() });
+    if board.name != environment.board {
+        return Err(BuildScriptError::Name { found: board.name, expected: environment.board.clone() });
     }
     if environment.kernel_isa.as_ref() != Some(&board.isa) {
         return Err(BuildScriptError::InstructionSet {
@@ -127,21 +165,36 @@ fn run(environment: &Environment) -> Result<(), BuildScriptError> {
         });
     }
     println!("cargo::rerun-if-env-changed=TINFER_MODEL");
-    if let Some(model) = &environment.model {
-        println!("cargo::rerun-if-changed={}", model.display());
-        check_model(&board, model)?;
-    }
+    let model = match &environment.model {
+        Some(path) => read_model(&board, path)?,
+        None => ModelFacts::any(&board),
+    };
     write(&environment.out_dir.join("memory.x"), &memory_x(&board))?;
-    write(&environment.out_dir.join("board.rs"), &constants(&board))?;
+    write(&environment.out_dir.join("board.rs"), &constants(&board, &model))?;
     println!("cargo::rustc-link-search={}", environment.out_dir.display());
-    for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x"] {
+    for argument in link_arguments {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
     Ok(())
 }
 
-/// Whether the image in that file can run on the board.
-fn check_model(board: &Board, path: &Path) -> Result<(), BuildScriptError> {
+/// What a program that is built for one model knows of it.
+struct ModelFacts {
+    arena_bytes: u32,
+    /// A Rust expression: the list of operators.
+    operators: String,
+}
+
+impl ModelFacts {
+    /// For a program that takes any model.
+    fn any(board: &Board) -> Self {
+        Self { arena_bytes: board.budgets.arena_bytes, operators: "tinfer::operators::ALL".to_owned() }
+    }
+}
+
+/// Reads the image in that file and refuses it when it cannot run on the board.
+fn read_model(board: &Board, path: &Path) -> Result<ModelFacts, BuildScriptError> {
+    println!("cargo::rerun-if-changed={}", path.display());
     let owned = || path.to_owned();
     let bytes = fs::read(path).map_err(|source| BuildScriptError::File { path: owned(), source })?;
     // An image is read in place, so it must lie as in flash.
@@ -161,32 +214,44 @@ fn check_model(board: &Board, path: &Path) -> Result<(), BuildScriptError> {
         stack_bytes: manifest.stack_bytes.into(),
         state_bytes: manifest.state_bytes.into(),
     };
-    check_fit(board, &needs).map_err(|source| BuildScriptError::Fit { path: owned(), source })
+    check_fit(board, &needs).map_err(|source| BuildScriptError::Fit { path: owned(), source })?;
+    let operators = operator_list(&image).map_err(|code| BuildScriptError::UnknownOperator { path: owned(), code })?;
+    Ok(ModelFacts { arena_bytes: manifest.arena_bytes, operators })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), BuildScriptError> {
     fs::write(path, text).map_err(|source| BuildScriptError::File { path: path.to_owned(), source })
 }
 
-/// Rust constants for the board's `main.rs`, to be included from `OUT_DIR/board.rs`.
-fn constants(board: &Board) -> String {
+/// Rust constants for a `main.rs`, to be included from `OUT_DIR/board.rs`.
+fn constants(board: &Board, model: &ModelFacts) -> String {
     let slot = board.model_slot;
     let (instructions, ticks) =
         fraction(board.emulator.as_ref().map_or(1.0, |emulator| emulator.instructions_per_tick));
+    // A program uses those that it needs.
     format!(
         "/// Name of the board.\n\
+         #[allow(dead_code)]\n\
          pub const BOARD: &str = {:?};\n\
          /// Instruction set of the kernels.\n\
+         #[allow(dead_code)]\n\
          pub const ISA: &str = {:?};\n\
          /// First address of the model slot.\n\
          pub const MODEL_SLOT_ORIGIN: usize = {:#x};\n\
          /// Length of the model slot.\n\
          pub const MODEL_SLOT_BYTES: usize = {:#x};\n\
          /// Arena that the firmware reserves.\n\
+         #[allow(dead_code)]\n\
          pub const ARENA_BYTES: usize = {};\n\
+         /// Arena that the model needs; the firmware's when it is built for any model.\n\
+         #[allow(dead_code)]\n\
+         pub const MODEL_ARENA_BYTES: usize = {};\n\
          /// Instructions that SysTick ticks of the emulator stand for, and how many ticks those are.\n\
-         pub const INSTRUCTIONS_PER_TICK: (u32, u32) = ({instructions}, {ticks});\n",
-        board.name, board.isa, slot.origin, slot.length, board.budgets.arena_bytes,
+         #[allow(dead_code)]\n\
+         pub const INSTRUCTIONS_PER_TICK: (u32, u32) = ({instructions}, {ticks});\n\
+         /// Operators that are linked.\n\
+         pub static OPERATORS: &[&tinfer::operators::Operator] = {};\n",
+        board.name, board.isa, slot.origin, slot.length, board.budgets.arena_bytes, model.arena_bytes, model.operators,
     )
 }
 

@@ -17,8 +17,10 @@ mod board;
 mod build_script;
 mod fit;
 mod linker;
+mod operator_list;
 
 pub use board::{Board, BoardError, Budgets, Emulator, MemoryKind, MemoryRegion, Region};
-pub use build_script::{BuildScriptError, board};
+pub use build_script::{BuildScriptError, any_board, board};
 pub use fit::{FitError, Requirements, check_fit};
 pub use linker::memory_x;
+pub use operator_list::operator_list;

@@ -67,7 +67,7 @@ pub fn build(project: &Project, board: &Board, noise: Noise) -> Result<PathBuf> 
 }
 
 /// What rustc must know beside the target: the instruction set that the kernels are chosen for.
-fn flags(board: &Board) -> Vec<String> {
+pub fn flags(board: &Board) -> Vec<String> {
     let mut flags = vec!["--cfg".to_owned(), format!("kernel_isa=\"{}\"", board.isa)];
     if board.isa == "mve" {
         // No armv8.1-m target exists; the vector unit is switched on by hand.

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything this project does to itself, from finding its tools to what CI runs.
 #![deny(unsafe_code)]
 
+mod bench;
 mod ci;
 mod demo;
 mod dist;
@@ -44,6 +45,8 @@ enum Task {
     Firmware(firmware::Options),
     /// Build the stripped `tinfer` binary for a Linux board
     Dist(dist::Options),
+    /// Measure every model on every emulated board
+    Bench(bench::Options),
     /// Rewrite the generated regions of README.md
     Docs(docs::Options),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&project),
         Task::Firmware(options) => firmware::run(&project, &options),
         Task::Dist(options) => dist::run(&project, &options),
+        Task::Bench(options) => bench::run(&project, &options),
         Task::Docs(options) => docs::run(&project, &options),
     });
     match outcome {

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -42,6 +45,26 @@ pub fn run_quietly(command: &mut Command) -> Result<()> {
         bail!("`{}` failed: {}\n{}", line(command), output.status, tail.join("\n"));
     }
     Ok(())
+}
+
+/// Runs to the end and returns all that was printed.
+///
+/// # Errors
+/// A command that cannot start, or that still runs after `limit`; then it is ended.
+pub fn output_within(command: &mut Command, limit: Duration) -> Result<Output> {
+    let shown = line(command);
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = piped.spawn().with_context(|| format!("cannot start `{shown}`"))?;
+    let id = child.id();
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    match receiver.recv_timeout(limit) {
+        Ok(output) => Ok(output?),
+        Err(_) => {
+            succeeds(Command::new("kill").arg(id.to_string()));
+            bail!("`{shown}` still ran after {} s", limit.as_secs())
+        }
+    }
 }
 
 /// Whether the command starts and succeeds; its output is dropped.

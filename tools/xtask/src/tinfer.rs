@@ -26,18 +26,34 @@ impl Tinfer {
         Ok(Self { program: project.target_folder().join("release/tinfer"), root: project.root().to_owned(), folder })
     }
 
-    /// Runs one command with `--json`; its log goes to our stderr.
+    /// Shows and runs one command with `--json`; its log goes to our stderr.
     pub fn ask<T: DeserializeOwned>(&self, fill: impl FnOnce(&mut Command)) -> Result<T> {
+        self.ask_with(Echo::Command, fill)
+    }
+
+    /// Runs one command with `--json`; its log goes to our stderr.
+    pub fn ask_with<T: DeserializeOwned>(&self, echo: Echo, fill: impl FnOnce(&mut Command)) -> Result<T> {
         let mut command = Command::new(&self.program);
         // In the checkout, where it finds the firmware that it builds.
         command.current_dir(&self.root);
         fill(&mut command);
         command.arg("--json");
-        let shown: Vec<String> = command.get_args().map(|word| short(Path::new(word))).collect();
-        println!("$ tinfer {}", shown.join(" "));
+        if echo == Echo::Command {
+            let shown: Vec<String> = command.get_args().map(|word| short(Path::new(word))).collect();
+            println!("$ tinfer {}", shown.join(" "));
+        }
         let answer = process::read(&mut command)?;
         serde_json::from_str(&answer).with_context(|| format!("not the JSON expected: {answer}"))
     }
+}
+
+/// Whether a command is shown before it runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    /// As one would type it.
+    Command,
+    /// Nothing is printed.
+    Silent,
 }
 
 /// File names say enough.

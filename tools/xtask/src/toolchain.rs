@@ -54,6 +54,19 @@ impl CrossToolchain {
         }
     }
 
+    /// `rustc 1.95.0`.
+    ///
+    /// # Errors
+    /// A compiler that does not start.
+    pub fn compiler_version(&self) -> Result<String> {
+        let program = match &self.source {
+            Source::Installed => "rustc",
+            Source::Debian { .. } => DEBIAN_RUSTC,
+        };
+        let text = process::read(Command::new(program).arg("--version").env_remove("LD_LIBRARY_PATH"))?;
+        Ok(text.split(' ').take(2).collect::<Vec<_>>().join(" "))
+    }
+
     /// `cargo SUBCOMMAND --release --target T --target-dir FOLDER`, ready to be given a package.
     ///
     /// `flags` go to rustc beside those of the workspace's `.cargo/config.toml`.

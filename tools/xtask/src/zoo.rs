@@ -22,13 +22,8 @@ pub fn run(project: &Project) -> Result<()> {
     setup::prepare(project, &setup::Options::silent_when_found(), &[setup::Purpose::Tests])?;
     let tinfer = Tinfer::build(project, "zoo")?;
     let models = project.root().join("models");
-    let mut names: Vec<String> = std::fs::read_dir(&models)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| models.join(name).join("model.toml").is_file())
-        .collect();
-    names.sort();
     let mut broken = Vec::new();
-    for name in names {
+    for name in names(&models)? {
         println!("\n{name}");
         let about = About::read(&models.join(&name))?;
         if let Some(test_set) = test_set(project, &models, &name, &tinfer.folder)? {
@@ -40,6 +35,19 @@ pub fn run(project: &Project) -> Result<()> {
         bail!("{}", broken.join("; "));
     }
     Ok(())
+}
+
+/// Names of the models in a folder, sorted.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn names(models: &Path) -> Result<Vec<String>> {
+    let mut names: Vec<String> = std::fs::read_dir(models)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| models.join(name).join("model.toml").is_file())
+        .collect();
+    names.sort();
+    Ok(names)
 }
 
 fn test_set(project: &Project, models: &Path, name: &str, folder: &Path) -> Result<Option<PathBuf>> {

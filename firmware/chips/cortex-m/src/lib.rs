@@ -2,6 +2,7 @@
 //! What every Cortex-M board has: counters, the stack, the model slot in the address space.
 
 mod clock;
+pub mod semihosting;
 mod slot;
 mod stack;
 

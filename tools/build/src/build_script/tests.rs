@@ -26,16 +26,16 @@ fn check_with_model(
         fs::write(folder.path().join("board.toml"), text.replace(change.0, change.1)).unwrap();
     }
     let environment = Environment {
-        manifest_dir: folder.path().to_owned(),
+        folder: folder.path().to_owned(),
         out_dir: folder.path().to_owned(),
-        package: package.to_owned(),
+        board: package.to_owned(),
         kernel_isa: kernel_isa.map(str::to_owned),
         model: model.map(|_| folder.path().join("model.tnf")),
     };
     if let (Some(path), Some(bytes)) = (&environment.model, model) {
         fs::write(path, bytes).unwrap();
     }
-    run(&environment).map_err(|err| err.to_string())?;
+    run(&environment, &[]).map_err(|err| err.to_string())?;
     let read = |name| fs::read_to_string(folder.path().join(name)).unwrap();
     Ok((read("memory.x"), read("board.rs")))
 }
@@ -60,6 +60,8 @@ fn a_board_becomes_a_linker_script_and_constants() {
         "pub const MODEL_SLOT_BYTES: usize = 0x200000;",
         "pub const ARENA_BYTES: usize = 524288;",
         "pub const INSTRUCTIONS_PER_TICK: (u32, u32) = (40, 1);",
+        "pub const MODEL_ARENA_BYTES: usize = 524288;",
+        "pub static OPERATORS: &[&tinfer::operators::Operator] = tinfer::operators::ALL;",
     ] {
         assert!(constants.lines().any(|it| it == line), "{line}\nis missing in\n{constants}");
     }
@@ -90,7 +92,10 @@ fn a_wrong_build_ends_with_a_sentence() {
 fn a_model_that_does_not_fit_ends_the_build() {
     let check = |bytes: &[u8]| check_with_model("mps2-an386", Some("armv7em"), UNCHANGED, Some(bytes));
     for isa in [Isa::Portable, Isa::Armv7em] {
-        check(&tiny::image(100, 524_288, isa)).unwrap();
+        let (_, constants) = check(&tiny::image(100, 524_288, isa)).unwrap();
+        let list = "Operator] = &[\n    &tinfer::operators::";
+        assert!(constants.contains(list) && constants.ends_with(",\n];\n"), "{constants}");
+        assert!(constants.contains("MODEL_ARENA_BYTES: usize = 524288"), "{constants}");
     }
     let cases = [
         (

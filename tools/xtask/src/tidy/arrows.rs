@@ -30,7 +30,7 @@ const CRATES: [Crate; 11] = [
         name: "tinfer_cli",
         may_name: &["tinfer", "tinfer_compiler", "tinfer_flash", "tinfer_build"],
     },
-    Crate { folder: "tools/xtask", name: "xtask", may_name: &["tinfer_build"] },
+    Crate { folder: "tools/xtask", name: "xtask", may_name: &["tinfer", "tinfer_build"] },
 ];
 
 const BELOW_CHIPS: &[&str] = &["tinfer", "tinfer_protocol", "tinfer_app"];
