@@ -91,7 +91,7 @@ pub fn sqrt(x: f32) -> f32 {
 
 /// `x` to the nearest integer, ties to even, for `|x| < 2^22`.
 #[inline]
-fn round_ties_even(x: f32) -> f32 {
+pub fn round_ties_even(x: f32) -> f32 {
     const SHIFTER: f32 = 12_582_912.0;
     (x + SHIFTER) - SHIFTER
 }

@@ -223,6 +223,23 @@ def pools():
             y = np.clip(np.rint(real / scales[1]) + zeros[1], -128, 127).astype(np.int8)
             write("average_pool_2d_i8", name, **numbers, x=nhwc(q), factors=[np.float64(scales[0]) / np.float64(scales[1])],
                   zero_points=np.array(zeros, np.int32), y=nhwc(y))
+    # One scale, as quantized models have it: one mean in n is a tie, and the rounding errors of the float32 sum decide it.
+    # onnxruntime sums in the order (kh, kw) where strides are above 2, in other orders elsewhere.
+    cases = {
+        "8x8": ((8, 8), 64, (8, 8), dict(strides=[8, 8])),
+        "4x3": ((12, 9), 24, (4, 3), dict(strides=[4, 3])),
+        "padded": ((14, 11), 20, (4, 4), dict(pads=[1, 2, 1, 1], strides=[3, 3])),
+        "padded_include": ((14, 11), 20, (4, 4), dict(pads=[1, 2, 1, 1], strides=[3, 3], count_include_pad=1)),
+    }
+    for case, (image, channels, kernel, attributes) in cases.items():
+        r = random("pool_dequantized", case)
+        scale, zero = np.float32(0.12706915), np.int8(-9)
+        q = r.integers(-128, 128, (1, channels, *image)).astype(np.int8)
+        attributes = dict(attributes, kernel_shape=kernel)
+        real = run("AveragePool", [(q.astype(np.float32) - zero) * scale], attributes)
+        y = np.clip(np.rint(real / scale) + zero, -128, 127).astype(np.int8)
+        numbers = dict(window(attributes, kernel), count_include_pad=[attributes.get("count_include_pad", 0)])
+        write("average_pool_2d_dequantized_i8", case, **numbers, x=nhwc(q), scale=[scale], y=nhwc(y))
 
 
 def softmax():

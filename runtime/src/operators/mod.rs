@@ -182,6 +182,7 @@ operators![
     &pool_2d::MAX_POOL_2D_I8,
     &pool_2d::AVERAGE_POOL_2D_F32,
     &pool_2d::AVERAGE_POOL_2D_I8,
+    &pool_2d::AVERAGE_POOL_2D_DEQUANTIZED_I8,
     &softmax::SOFTMAX_F32,
     &softmax::SOFTMAX_I8,
     &movement::TRANSPOSE_F32,

@@ -4,6 +4,7 @@
 //! inputs:                 x [1, H, W, C]
 //! parameters maximum:     window (20 bytes)
 //! parameters avg int8:    window, 20 multiplier i32, 24 shift u8, 25 count_include_pad u8, 26 limits (2 bytes) .. 28
+//! parameters avg dequantized int8: window, 20 count_include_pad u8, 21 reserved, 22 limits (2 bytes) .. 24
 //! parameters avg float32: window, 20 count_include_pad u8, 21 reserved, 24 limits (8 bytes) .. 32
 //! ```
 
@@ -16,7 +17,8 @@ use crate::image::bytes::{RecordWriter, i32_at, u8_at};
 use crate::kernels::geometry::Window2d;
 use crate::kernels::parameters::OutputI8;
 use crate::kernels::portable::{
-    AveragePoolI8, Divisor, average_pool_2d_f32_on, average_pool_2d_i8_on, max_pool_2d_f32_on, max_pool_2d_i8_on,
+    AveragePoolDequantizedI8, AveragePoolI8, Divisor, average_pool_2d_dequantized_i8_on, average_pool_2d_f32_on,
+    average_pool_2d_i8_on, max_pool_2d_f32_on, max_pool_2d_i8_on,
 };
 use crate::operators::StepContext;
 use crate::tensor::ElementType;
@@ -46,6 +48,15 @@ pub static AVERAGE_POOL_2D_I8: Operator = Operator {
     in_place: InPlace::Lead(lead),
     check: check_average_i8,
     run: run_average_i8,
+};
+
+/// Average of int8 in float32, which decides ties as a model that was quantized by somebody else does.
+pub static AVERAGE_POOL_2D_DEQUANTIZED_I8: Operator = Operator {
+    code: 0x0094,
+    name: "average_pool_2d_dequantized_i8",
+    in_place: InPlace::Lead(lead),
+    check: check_average_dequantized,
+    run: run_average_dequantized,
 };
 
 /// Average in float32.
@@ -93,6 +104,25 @@ impl AveragePool2dI8Record {
             .put(20, &self.requantizer.multiplier.to_le_bytes())
             .put(24, &[self.requantizer.shift, u8::from(self.count_include_pad)]);
         self.limits.put(26, writer)
+    }
+}
+
+/// Parameters of [`AVERAGE_POOL_2D_DEQUANTIZED_I8`]; the scales are those of the operands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AveragePool2dDequantizedI8Record {
+    /// Geometry.
+    pub window: WindowRecord,
+    /// Whether padding counts in the divisor.
+    pub count_include_pad: bool,
+    /// Fused clamp.
+    pub limits: LimitsI8,
+}
+
+impl AveragePool2dDequantizedI8Record {
+    /// The parameters' bytes.
+    pub fn emit(&self) -> [u8; 24] {
+        let writer = self.window.put(RecordWriter::default()).put(20, &[u8::from(self.count_include_pad)]);
+        self.limits.put(22, writer)
     }
 }
 
@@ -185,6 +215,31 @@ fn run_average_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let average = average(ctx.parameters(), &ctx.input(0)?, LimitsI8::of(ctx, 26)?)?;
     let divisor = divisor(ctx.parameters(), 25)?;
     average_pool_2d_i8_on(&window, &average, divisor, &mut ctx.placed()?)
+}
+
+fn dequantized(input: &TensorView, output: &TensorView, limits: OutputI8) -> Option<AveragePoolDequantizedI8> {
+    let scale = |tensor: &TensorView| Some(tensor.quantization.scale).filter(|s| s.is_finite() && *s > 0.0);
+    Some(AveragePoolDequantizedI8 {
+        input_zero_point: zero_point_i8(input)?,
+        input_scale: scale(input)?,
+        output_scale: scale(output)?,
+        output: limits,
+    })
+}
+
+fn check_average_dequantized(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
+    let limits = LimitsI8::check(operands, 22)?;
+    let (input, output) = (operands.input(0, ElementType::I8)?, operands.output(0, ElementType::I8)?);
+    dequantized(&input, &output, limits).ok_or("a scale or zero point is out of range")?;
+    divisor(operands.parameters(), 20).ok_or("unknown divisor")?;
+    Ok(checked(operands, ElementType::I8)?.1)
+}
+
+fn run_average_dequantized(ctx: &mut StepContext<'_, '_>) -> Option<()> {
+    let window = geometry(ctx)?;
+    let average = dequantized(&ctx.input(0)?, &ctx.output(0)?, LimitsI8::of(ctx, 22)?)?;
+    let divisor = divisor(ctx.parameters(), 20)?;
+    average_pool_2d_dequantized_i8_on(&window, &average, divisor, &mut ctx.placed()?)
 }
 
 fn check_average_f32(operands: &StepOperands<'_>) -> Result<u64, &'static str> {

@@ -22,8 +22,9 @@ pub use depthwise_conv_2d::{
 pub use elementwise::{AddI8, BinaryF32, MulI8, UnaryF32, add_i8, binary_f32, mul_i8, table_lookup_i8, unary_f32};
 pub use fully_connected::{fully_connected_f32, fully_connected_i8};
 pub use pool_2d::{
-    AveragePoolI8, Divisor, average_pool_2d_f32, average_pool_2d_f32_on, average_pool_2d_i8, average_pool_2d_i8_on,
-    max_pool_2d_f32, max_pool_2d_f32_on, max_pool_2d_i8, max_pool_2d_i8_on,
+    AveragePoolDequantizedI8, AveragePoolI8, Divisor, average_pool_2d_dequantized_i8,
+    average_pool_2d_dequantized_i8_on, average_pool_2d_f32, average_pool_2d_f32_on, average_pool_2d_i8,
+    average_pool_2d_i8_on, max_pool_2d_f32, max_pool_2d_f32_on, max_pool_2d_i8, max_pool_2d_i8_on,
 };
 pub use softmax::{softmax_f32, softmax_i8, softmax_table_bits};
 pub use strided_copy::{fill, strided_copy};

@@ -1,6 +1,7 @@
 //! Maximum and average over windows; global pooling is a window as large as the image.
 
 use crate::fixed_point::{Requantizer, round_shift};
+use crate::float_math::round_ties_even;
 use crate::kernels::geometry::{Taps, Window2d, divide_up};
 use crate::kernels::parameters::{OutputF32, OutputI8};
 use crate::kernels::{Activations, Apart};
@@ -109,6 +110,62 @@ pub fn average_pool_2d_i8(
 ) -> Option<()> {
     average_pool_2d_i8_on(window, q, divisor, &mut Apart { input, output })
 }
+
+/// Arithmetic of [`average_pool_2d_dequantized_i8_on`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AveragePoolDequantizedI8 {
+    /// The integer that stands for 0 in the input.
+    pub input_zero_point: i32,
+    /// Real units of one input step.
+    pub input_scale: f32,
+    /// Real units of one output step, positive.
+    pub output_scale: f32,
+    /// Zero point and limits of the output.
+    pub output: OutputI8,
+}
+
+/// Average of int8 in float32, to the bit what a float model between DequantizeLinear and QuantizeLinear computes.
+///
+/// Where input and output have one scale, means lie half way between two steps often (one in `n` for an even divisor
+/// `n`), and the rounding errors of the float32 sum decide. A model that is quantized already says so, and behind a
+/// softmax a step more or less is seen.
+///
+/// # Shapes
+/// As [`max_pool_2d_i8_on`].
+///
+/// # Memory
+/// As [`max_pool_2d_i8_on`].
+///
+/// # Algorithm
+/// `output = clamp(output_zero_point + round(sum((x - input_zero_point) * input_scale) / n / output_scale), min, max)` in
+/// binary32, summed from 0 in the order (kh, kw) over the taps inside the image, rounded to the nearest, ties to even.
+pub fn average_pool_2d_dequantized_i8_on(
+    window: &Window2d,
+    q: &AveragePoolDequantizedI8,
+    divisor: Divisor,
+    memory: &mut impl Activations<i8>,
+) -> Option<()> {
+    let counts = Counts::new(window, divisor);
+    let add = |sum: f32, x: i8| sum + i32::from(x).wrapping_sub(q.input_zero_point) as f32 * q.input_scale;
+    pool(window, memory, 0.0f32, add, |y, x, sum| {
+        let steps = sum / counts.divisor(y, x) as f32 / q.output_scale;
+        q.output.finish(round_ties_even(steps.max(-FAR).min(FAR)) as i32)
+    })
+}
+
+/// [`average_pool_2d_dequantized_i8_on`] with `output` apart from `input`.
+pub fn average_pool_2d_dequantized_i8(
+    window: &Window2d,
+    q: &AveragePoolDequantizedI8,
+    divisor: Divisor,
+    input: &[i8],
+    output: &mut [i8],
+) -> Option<()> {
+    average_pool_2d_dequantized_i8_on(window, q, divisor, &mut Apart { input, output })
+}
+
+/// Steps beyond any clamp, small enough to round.
+const FAR: f32 = 1024.0;
 
 /// Average in float32.
 ///

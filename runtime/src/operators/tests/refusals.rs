@@ -251,7 +251,7 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
     );
     let record =
         pool_2d::AveragePool2dI8Record { window: WINDOW, requantizer: HALF, count_include_pad: true, limits: FULL };
-    let case = Case::new(&pool_2d::AVERAGE_POOL_2D_I8, &[x], y, &record.emit());
+    let case = Case::new(&pool_2d::AVERAGE_POOL_2D_I8, &[x.clone()], y.clone(), &record.emit());
     check(
         &case,
         &[
@@ -259,6 +259,16 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
             ("its multiplier or zero point is out of range", |c| put(c, 24, &[63])),
             ("its multiplier or zero point is out of range", |c| c.inputs[0].quantization.zero_point = 300),
             ("unknown divisor", |c| put(c, 25, &[2])),
+        ],
+    );
+    let record = pool_2d::AveragePool2dDequantizedI8Record { window: WINDOW, count_include_pad: true, limits: FULL };
+    let case = Case::new(&pool_2d::AVERAGE_POOL_2D_DEQUANTIZED_I8, &[x], y, &record.emit());
+    check(
+        &case,
+        &[
+            ("its window does not fit its tensors", |c| put(c, 0, &[0, 0])),
+            ("a scale or zero point is out of range", |c| c.inputs[0].quantization.zero_point = 300),
+            ("unknown divisor", |c| put(c, 20, &[2])),
         ],
     );
 

@@ -5,8 +5,8 @@ use super::step::{Precision, StepPacker, limits_f32};
 use crate::graph::{Clamp, Node, Operator, Window};
 use tinfer::fixed_point::Requantizer;
 use tinfer::operators::pool_2d::{
-    AVERAGE_POOL_2D_F32, AVERAGE_POOL_2D_I8, AveragePool2dF32Record, AveragePool2dI8Record, MAX_POOL_2D_F32,
-    MAX_POOL_2D_I8, MaxPool2dRecord,
+    AVERAGE_POOL_2D_DEQUANTIZED_I8, AVERAGE_POOL_2D_F32, AVERAGE_POOL_2D_I8, AveragePool2dDequantizedI8Record,
+    AveragePool2dF32Record, AveragePool2dI8Record, MAX_POOL_2D_F32, MAX_POOL_2D_I8, MaxPool2dRecord,
 };
 use tinfer::operators::window::WindowRecord;
 
@@ -42,6 +42,14 @@ fn average(
         Precision::I8 => {
             let (input, _) = steps.quantized(node, steps.input(node, 0))?;
             let (output, _) = steps.quantized(node, steps.output(node))?;
+            if has_ties(&window, count_include_pad) && input == output {
+                let record = AveragePool2dDequantizedI8Record {
+                    window,
+                    count_include_pad,
+                    limits: steps.limits_i8(node, clamp)?,
+                };
+                return steps.emit(node, &AVERAGE_POOL_2D_DEQUANTIZED_I8, &node.inputs, &[], &record.emit());
+            }
             let requantizer = Requantizer::from_real(input / output)
                 .ok_or_else(|| steps.error(node, "its scales are too far apart"))?;
             let limits = steps.limits_i8(node, clamp)?;
@@ -49,6 +57,13 @@ fn average(
             steps.emit(node, &AVERAGE_POOL_2D_I8, &node.inputs, &[], &record.emit())
         }
     }
+}
+
+/// Whether a mean of integers may lie half way between two of them: where some divisor is even.
+fn has_ties(window: &WindowRecord, count_include_pad: bool) -> bool {
+    let [height, width] = window.kernel.map(u32::from);
+    let varies = window.padding != [0; 4] && !count_include_pad;
+    varies || (height * width).is_multiple_of(2)
 }
 
 /// The record of a window between a node's first input and its output.
