@@ -28,7 +28,7 @@ pub struct WindowRecord {
 
 impl WindowRecord {
     /// Reads the start of an operator's parameters.
-    pub(super) fn view(parameters: &[u8]) -> Option<Self> {
+    pub fn view(parameters: &[u8]) -> Option<Self> {
         let pair = |at| Some([u16_at(parameters, at)?, u16_at(parameters, at + 2)?]);
         let ([top, left], [bottom, right]) = (pair(12)?, pair(16)?);
         Some(WindowRecord {
@@ -46,7 +46,7 @@ impl WindowRecord {
     }
 
     /// The window between two tensors `[1, H, W, C]`, unchecked.
-    pub(super) fn geometry(&self, input: &TensorView, output: &TensorView) -> Option<Window2d> {
+    pub fn geometry(&self, input: &TensorView, output: &TensorView) -> Option<Window2d> {
         let [top, left, _, _] = self.padding;
         Some(Window2d {
             input: input.shape.nhwc()?,

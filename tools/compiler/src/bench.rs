@@ -51,6 +51,9 @@ pub struct BenchLayer {
     /// On a device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<u64>,
+    /// What was expected there before it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions_estimate: Option<u64>,
     /// Fastest on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nanoseconds: Option<u64>,
@@ -127,6 +130,7 @@ fn report(runner: &ImageRunner<'_>, on: &str, runs: usize) -> BenchReport {
         kernel: s.kernel,
         macs: s.macs,
         instructions: None,
+        instructions_estimate: s.instructions_estimate,
         nanoseconds: None,
     });
     BenchReport {

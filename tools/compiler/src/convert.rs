@@ -9,6 +9,7 @@ mod dump;
 use crate::aligned::AlignedBytes;
 use crate::array::Array;
 use crate::choose;
+use crate::cost::Estimate;
 use crate::error::CompileError;
 use crate::graph::Graph;
 use crate::import::{ImportOptions, Imported, Reference, import};
@@ -163,6 +164,8 @@ pub struct ConvertReport {
     pub stack_bytes: usize,
     /// Multiply-accumulates of one inference.
     pub macs: u64,
+    /// Cost of an inference, when every step has an estimate.
+    pub estimate: Option<Estimate>,
     /// Number format.
     pub precision: &'static str,
     /// Board or instruction set.
@@ -381,7 +384,8 @@ fn report(
     planned: &Planned,
     packed: &Packed,
 ) -> ConvertReport {
-    let manifest = Image::check(&packed.bytes).ok().map(|i| *i.manifest());
+    let image = Image::check(&packed.bytes).ok();
+    let manifest = image.as_ref().map(|i| *i.manifest());
     ConvertReport {
         image_bytes: packed.bytes.len(),
         weights_bytes: packed.weights_bytes,
@@ -392,6 +396,7 @@ fn report(
         scratch_bytes: planned.scratch_bytes(),
         stack_bytes: manifest.map_or(0, |m| m.stack_bytes as usize),
         macs: packed.layers.iter().map(|l| l.macs).sum(),
+        estimate: image.as_ref().and_then(|i| Estimate::of(i, request.target.clock_hz())),
         precision: request.precision.name(),
         target: request.target.name().to_string(),
         calibration_samples: stages.n_samples,

@@ -5,6 +5,7 @@ pub mod array;
 pub mod bench;
 pub mod choose;
 pub mod convert;
+pub mod cost;
 pub mod engine;
 pub mod error;
 pub mod evaluate;

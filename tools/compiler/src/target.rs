@@ -64,6 +64,14 @@ impl Target {
         }
     }
 
+    /// Clock of the board's CPU.
+    pub fn clock_hz(&self) -> Option<u32> {
+        match self {
+            Target::Board(board) => Some(board.clock_hz),
+            Target::Host | Target::Isa(_) => None,
+        }
+    }
+
     /// Whether a model fits the target's memory. Hosts and instruction sets have no limits.
     ///
     /// # Errors

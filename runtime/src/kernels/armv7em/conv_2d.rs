@@ -64,6 +64,57 @@ pub fn conv_2d_i8(conv: &Conv2d, padding: i8, limits: [i8; 2], stream: &[u32], p
     Some(())
 }
 
+/// How the pixels of a convolution fall into pairs, for estimating its cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PairCounts {
+    /// Runs of pairs that are read in place.
+    pub runs: usize,
+    /// Pairs, read in place or copied.
+    pub pairs: usize,
+    /// Pairs that are copied.
+    pub copied_pairs: usize,
+    /// Pixels with taps to copy.
+    pub copies: usize,
+    /// Kernel rows that are copied.
+    pub copied_rows: usize,
+    /// Words and odd bytes that are copied.
+    pub copied_words: usize,
+}
+
+/// Counts as [`conv_2d_i8`] walks.
+pub fn count_pairs(conv: &Conv2d) -> PairCounts {
+    let gather = Gather::new(conv, 0);
+    let n_pixels = gather.height.saturating_mul(gather.width);
+    let mut counts = PairCounts::default();
+    let mut pixel = Pixel { row: 0, column: 0 };
+    let mut done = 0usize;
+    while done < n_pixels {
+        let n_pairs = gather.pairs_inside(pixel, conv.window.input_elements());
+        if n_pairs > 0 {
+            counts.runs = counts.runs.wrapping_add(1);
+            counts.pairs = counts.pairs.wrapping_add(n_pairs);
+            pixel.column = pixel.column.wrapping_add(n_pairs.wrapping_mul(2));
+            pixel.wrap(gather.width);
+            done = done.wrapping_add(n_pairs.wrapping_mul(2));
+            continue;
+        }
+        counts.pairs = counts.pairs.wrapping_add(1);
+        counts.copied_pairs = counts.copied_pairs.wrapping_add(1);
+        for _ in 0..n_pixels.wrapping_sub(done).min(2) {
+            let PixelTaps { y, x } = gather.taps(pixel);
+            pixel.advance(gather.width);
+            if y.count > 0 && x.count > 0 {
+                let run = x.count.wrapping_mul(gather.depth);
+                counts.copies = counts.copies.wrapping_add(1);
+                counts.copied_rows = counts.copied_rows.wrapping_add(y.count);
+                counts.copied_words = counts.copied_words.wrapping_add(y.count.wrapping_mul(run / 4 + run % 4));
+            }
+        }
+        done = done.wrapping_add(2);
+    }
+    counts
+}
+
 /// An output pixel.
 #[derive(Clone, Copy)]
 struct Pixel {

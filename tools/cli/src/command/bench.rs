@@ -42,10 +42,15 @@ fn text(report: &BenchReport) -> String {
         .map(|l| {
             let cost = l.instructions.or(l.nanoseconds).unwrap_or(0);
             let words = [&l.name, &l.operator, l.kernel].map(String::from).into_iter();
-            words.chain([l.macs.to_string(), cost.to_string(), per_mac(cost, l.macs)]).collect()
+            let estimate = l.instructions_estimate.filter(|_| l.instructions.is_some());
+            let [estimate, error] = match estimate {
+                Some(n) => [n.to_string(), format!("{:+.1} %", (n as f64 / cost.max(1) as f64 - 1.0) * 100.0)],
+                None => [String::new(), String::new()],
+            };
+            words.chain([l.macs.to_string(), cost.to_string(), per_mac(cost, l.macs), estimate, error]).collect()
         })
         .collect();
-    let mut text = table(&["layer", "operator", "kernel", "MACs", unit, "per MAC"], &rows);
+    let mut text = table(&["layer", "operator", "kernel", "MACs", unit, "per MAC", "estimate", "error"], &rows);
     let total = report.instructions.or(report.nanoseconds).unwrap_or(0);
     let macs = report.macs;
     let _ = writeln!(

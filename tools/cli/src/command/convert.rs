@@ -87,6 +87,11 @@ fn text(converted: &Converted, output: &str) -> String {
         let _ = writeln!(text, "{what:<18}{:>12} bytes", bytes(n));
     }
     let _ = writeln!(text, "{:<18}{:>12} MACs", "per inference", bytes(report.macs as usize));
+    if let Some(estimate) = &report.estimate {
+        let n = bytes(estimate.instructions as usize);
+        let time = estimate.milliseconds.map(|ms| format!(", about {ms:.1} ms at the board's clock"));
+        let _ = writeln!(text, "{:<18}{n:>12} instructions{} (estimate)", "", time.unwrap_or_default());
+    }
     if report.calibration_samples > 0 {
         let _ = writeln!(text, "{:<18}{:>12} samples", "calibrated with", report.calibration_samples);
     }

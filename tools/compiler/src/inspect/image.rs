@@ -2,6 +2,7 @@
 
 use super::PortReport;
 use crate::aligned::AlignedBytes;
+use crate::cost::{self, Estimate};
 use crate::error::CompileError;
 use crate::import::Interface;
 use crate::runner::{ImageRunner, LayerDoc};
@@ -54,6 +55,8 @@ pub struct ImageReport {
     pub scratch_bytes: usize,
     /// Worst-case stack, 0 when unknown.
     pub stack_bytes: usize,
+    /// Cost of an inference, when every step has an estimate.
+    pub estimate: Option<Estimate>,
     /// `int8` or `float32`, or `mixed`.
     pub precision: &'static str,
     /// Steps in execution order.
@@ -85,6 +88,8 @@ pub struct StepReport {
     pub bytes: usize,
     /// Arena bytes of everything that is live during the step.
     pub live_bytes: usize,
+    /// See [`crate::cost::instructions`].
+    pub instructions_estimate: Option<u64>,
 }
 
 /// Looks into an image.
@@ -130,12 +135,18 @@ pub fn inspect_image(path: &Path, bytes: &AlignedBytes) -> Result<ImageReport, C
         state_bytes: manifest.state_bytes as usize,
         scratch_bytes: manifest.scratch_bytes as usize,
         stack_bytes: manifest.stack_bytes as usize,
+        estimate: Estimate::of(image, clock_hz(manifest.target())),
         precision: precision(&layers),
         layers,
         labels: runner.labels(),
         licence: text(doc::Key::Licence),
         onnx_sha256: image.doc(doc::Key::OnnxDigest).map(|b| b.iter().map(|x| format!("{x:02x}")).collect()),
     })
+}
+
+/// The clock of the board that an image was converted for.
+fn clock_hz(target: &str) -> Option<u32> {
+    tinfer_build::Board::find(target).ok().map(|board| board.clock_hz)
 }
 
 /// The steps of a checked image; `docs` are what it says about them.
@@ -159,6 +170,7 @@ pub(crate) fn steps(image: &Image<'_>, docs: &[LayerDoc]) -> Vec<StepReport> {
                 macs: operator.map_or(0, |o| macs(image, &step, o)),
                 arena_offset: output.map_or(0, arena_offset),
                 bytes: output.map_or(0, |t| t.n_bytes()),
+                instructions_estimate: cost::instructions(image, &step),
                 live_bytes: live(step.index) + (step.scratch_bytes as usize).next_multiple_of(tinfer::image::ALIGNMENT),
             }
         })

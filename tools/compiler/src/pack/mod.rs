@@ -14,6 +14,7 @@ mod windows;
 mod tests;
 
 use crate::aligned::AlignedBytes;
+use crate::cost;
 use crate::graph::{Graph, Operator, Port, Tensor};
 use crate::plan::Planned;
 use builder::{ImageBuilder, PortSpec, Sizes};
@@ -75,6 +76,8 @@ pub struct PackedLayer {
     pub arena_offset: usize,
     /// Size of its first output.
     pub bytes: usize,
+    /// See [`crate::cost::instructions`].
+    pub instructions_estimate: Option<u64>,
 }
 
 /// Why a graph cannot be packed.
@@ -152,9 +155,11 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
     let specs: Vec<PortSpec> = ports.iter().map(|(port, view)| PortSpec { name: &port.name, view: *view }).collect();
     let draft = AlignedBytes::from_slice(&image.finish(isa, &specs, &manifest, &sizes)?);
     let refused = |reason: String| PackError::Refused { reason };
-    let work = Image::check(&draft)
-        .map_err(|e| refused(e.to_string()))
-        .and_then(|i| operators::work(&i, operators::ALL).map_err(|e| refused(e.to_string())))?;
+    let checked = Image::check(&draft).map_err(|e| refused(e.to_string()))?;
+    let work = operators::work(&checked, operators::ALL).map_err(|e| refused(e.to_string()))?;
+    for (layer, step) in layers.iter_mut().zip(checked.steps()) {
+        layer.instructions_estimate = cost::instructions(&checked, &step);
+    }
     let bytes = image.finish(isa, &specs, &manifest, &Sizes { work, ..sizes })?;
     Ok(Packed { bytes: AlignedBytes::from_slice(&bytes), layers, weights_bytes: image.weights_bytes() })
 }
@@ -170,6 +175,7 @@ fn layer(graph: &Graph, planned: &Planned, node: &crate::graph::Node, kernel: &'
         macs: graph.node_macs(node),
         arena_offset: region.map_or(0, |r| r.offset),
         bytes: region.map_or(0, |r| r.bytes),
+        instructions_estimate: None,
     }
 }
 

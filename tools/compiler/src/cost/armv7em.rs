@@ -1,0 +1,78 @@
+//! Kernels for the DSP extension: loops counted in their assembly, the Rust around them fitted.
+
+use super::{Shapes, linear};
+use tinfer::kernels::armv7em::conv_2d::{PairCounts, count_pairs};
+use tinfer::kernels::armv7em::layout::{conv_2d_taps, padded_taps, plane};
+use tinfer::kernels::geometry::Conv2d;
+
+/// Instructions on a Cortex-M4, M7 or M33.
+pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
+    match name {
+        "conv_2d_i8_armv7em" => conv(shapes),
+        "depthwise_conv_2d_i8_armv7em" => depthwise(shapes),
+        "fully_connected_i8_armv7em" => Some(fully_connected(shapes)),
+        "add_i8_armv7em" => Some(linear([1500.0, 8.16], [1.0, shapes.n_outputs()])),
+        _ => None,
+    }
+}
+
+fn conv(shapes: &Shapes) -> Option<f64> {
+    let conv = Conv2d { window: shapes.window?, groups: 1 }.check()?;
+    let [taps, _] = conv_2d_taps(&conv);
+    let n_outputs = f64::from(conv.window.output[2]);
+    let PairCounts { runs, pairs, copied_pairs, copies, copied_rows, copied_words } = count_pairs(&conv);
+    let blocks = pairs as f64 * (n_outputs / 2.0).ceil();
+    let (main, rest) = ((taps / 32) as f64, (taps % 32 / 4) as f64);
+    let rows = f64::from(conv.window.kernel[0]);
+    let pairs = pairs as f64;
+    // Of a block: start and end, 32 taps, 4 taps. Of a pair: kernel rows, four taps widened.
+    let loops = linear(
+        [38.0, 1.0, 95.0, 12.0, 6.0, 9.0],
+        [blocks, blocks * main.min(1.0), blocks * main, blocks * rest, pairs * rows, pairs * (taps / 4) as f64],
+    );
+    let odd = pairs * (n_outputs % 2.0);
+    let features = [1.0, runs as f64, copied_pairs as f64, copies as f64, copied_rows as f64, copied_words as f64];
+    Some(loops + linear([2210.0, -18.2, -242.0, 157.0, 149.5, 6.4], features) + 19.5 * pairs + 43.7 * odd)
+}
+
+fn depthwise(shapes: &Shapes) -> Option<f64> {
+    let window = shapes.window?;
+    let [height, width, channels] = window.input.map(f64::from);
+    let [rows, columns, _] = window.output.map(f64::from);
+    let [top, left] = window.padding.map(f64::from);
+    let [plane_height, plane_width] = plane(&window).map(|v| v as f64);
+    let (inside_rows, inside_columns) = (height.min(plane_height - top), width.min(plane_width - left));
+    // Two outputs, one output; four copied elements, one.
+    let row = match window.stride {
+        [1, _] => 12.0 + 31.0 * (columns / 2.0).floor() + 3.0 + 20.0 * (columns % 2.0),
+        _ => 12.0 + 19.0 * columns + 1.0,
+    };
+    let copied = inside_rows * (11.0 * (inside_columns / 4.0).floor() + 5.0 * (inside_columns % 4.0) + 8.0);
+    let outputs = rows * columns * channels;
+    Some(linear(
+        [1718.0, 115.4, 2.31, 0.49, 1.05, 8.49],
+        [1.0, channels, plane_height * plane_width, channels * rows * row, channels * copied, outputs],
+    ))
+}
+
+fn fully_connected(shapes: &Shapes) -> f64 {
+    let (n_inputs, n_outputs) = (shapes.input.shape.n_elements(), shapes.output.shape.n_elements());
+    let quads = n_outputs.div_ceil(4) as f64;
+    let taps = padded_taps(n_inputs);
+    let segments = (taps / 16 * 16).div_ceil(512) as f64;
+    let is_copied = f64::from(u8::from(!n_inputs.is_multiple_of(4)));
+    let is_odd = f64::from(u8::from(!n_outputs.is_multiple_of(4)));
+    linear(
+        [1100.0, 55.9, -9.8, 68.0, 14.3, -55.5, 16.55, 103.7],
+        [
+            1.0,
+            quads,
+            quads * segments,
+            quads * (taps / 16) as f64,
+            quads * (taps % 16 / 4) as f64,
+            is_copied,
+            is_copied * n_inputs as f64,
+            is_odd,
+        ],
+    )
+}
