@@ -149,7 +149,7 @@ pub fn average_pool_2d_dequantized_i8_on(
     let add = |sum: f32, x: i8| sum + i32::from(x).wrapping_sub(q.input_zero_point) as f32 * q.input_scale;
     pool(window, memory, 0.0f32, add, |y, x, sum| {
         let steps = sum / counts.divisor(y, x) as f32 / q.output_scale;
-        q.output.finish(round_ties_even(steps.max(-FAR).min(FAR)) as i32)
+        q.output.finish(round_ties_even(steps.clamp(-FAR, FAR)) as i32)
     })
 }
 
