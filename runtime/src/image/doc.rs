@@ -16,7 +16,8 @@ pub enum Key {
     Licence = 1,
     /// SHA-256 of the ONNX file.
     OnnxDigest = 2,
-    /// One line per step: name, ONNX operators, ONNX tensor of its result, axes of that tensor in our order; tab separated.
+    /// One line per step: name, ONNX operators, ONNX tensor of its result, axes of that tensor in our order, and, where
+    /// not all channels are left, their number and those that are, as in `8:0-2,5`; tab separated.
     Layers = 3,
     /// One class label per line.
     Labels = 4,

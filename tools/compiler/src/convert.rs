@@ -1,7 +1,7 @@
 //! ONNX file to model image, all stages in order.
 //!
 //! ```text
-//! import -> lower -> simplify -> (calibrate, quantize) -> plan -> pack -> check against the target
+//! import -> lower -> simplify -> (calibrate, quantize) -> trim -> plan -> pack -> check against the target
 //! ```
 
 mod dump;
@@ -22,6 +22,7 @@ use crate::quantize::{QuantizeError, QuantizeOptions, RangeMethod, Ranges, calib
 use crate::runner::shape;
 use crate::samples::{Samples, load_samples};
 use crate::target::Target;
+use crate::trim::{ConstantChannels, TrimReport, Trimmed, trim};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -93,6 +94,8 @@ pub struct ConvertRequest {
     pub calibration: Option<PathBuf>,
     /// How ranges follow from them.
     pub method: RangeMethod,
+    /// What becomes of channels that no input changes, or that nothing reads.
+    pub constant_channels: ConstantChannels,
 }
 
 /// How far a long task has come.
@@ -117,17 +120,20 @@ pub enum Stage {
     Simplified,
     /// With element types and scales.
     Quantized,
+    /// Without constant and unread channels.
+    Trimmed,
     /// With addresses.
     Planned,
 }
 
 impl Stage {
     /// All of them, in their order, with their names on the command line.
-    pub const ALL: [(&'static str, Stage); 5] = [
+    pub const ALL: [(&'static str, Stage); 6] = [
         ("imported", Stage::Imported),
         ("graph", Stage::Graph),
         ("simplified", Stage::Simplified),
         ("quantized", Stage::Quantized),
+        ("trimmed", Stage::Trimmed),
         ("planned", Stage::Planned),
     ];
 }
@@ -174,6 +180,8 @@ pub struct ConvertReport {
     pub calibration_samples: usize,
     /// The steps of the plan.
     pub layers: Vec<PackedLayer>,
+    /// Channels that were taken out; `None` when they were to be kept.
+    pub constant_channels: Option<TrimReport>,
     /// Transposes that run on the board.
     pub transposes: Vec<TransposeReport>,
     /// What the user should know.
@@ -280,6 +288,7 @@ struct Stages {
     imported: Imported,
     simplified: Option<Simplified>,
     graph: Option<Graph>,
+    trimmed: Option<TrimReport>,
     planned: Option<Planned>,
     n_samples: usize,
 }
@@ -289,7 +298,8 @@ impl Stages {
         progress(Progress { stage: "reading", done: 0, total: 1 });
         let imported = import(&request.model, &ImportOptions { dims: request.dims.clone() })?;
         let about = ModelToml::beside(&request.model)?;
-        let mut stages = Stages { about, imported, simplified: None, graph: None, planned: None, n_samples: 0 };
+        let mut stages =
+            Stages { about, imported, simplified: None, graph: None, trimmed: None, planned: None, n_samples: 0 };
         if last == Stage::Imported {
             return Ok(stages);
         }
@@ -309,6 +319,11 @@ impl Stages {
         }
         if last >= Stage::Quantized && request.precision == Precision::Int8 {
             graph = stages.quantize(request, graph, progress)?;
+        }
+        if last >= Stage::Trimmed && request.constant_channels == ConstantChannels::Remove {
+            let Trimmed { graph: trimmed, report } = trim(&graph);
+            graph = trimmed;
+            stages.trimmed = Some(report);
         }
         if last == Stage::Planned {
             stages.planned = Some(plan(&graph, &choose::for_isa(request.target.isa()?)));
@@ -401,6 +416,7 @@ fn report(
         target: request.target.name().to_string(),
         calibration_samples: stages.n_samples,
         layers: packed.layers.clone(),
+        constant_channels: stages.trimmed.clone(),
         transposes: simplified.report.transposes.iter().map(TransposeReport::from).collect(),
         warnings: warnings(stages, packed),
     }

@@ -11,6 +11,7 @@ use crate::quantize::RangeMethod;
 use crate::runner::ImageRunner;
 use crate::samples::{Sample, Samples, load_samples};
 use crate::target::Target;
+use crate::trim::ConstantChannels;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -128,6 +129,7 @@ pub fn float_image(
         precision: Precision::Float32,
         calibration: None,
         method: RangeMethod::default(),
+        constant_channels: ConstantChannels::Keep,
     };
     Ok(convert(&request, progress)?.image)
 }

@@ -9,6 +9,7 @@
 //! `[N, H, W, C]`; one-dimensional convolutions are `[N, 1, L, C]`. Lowering wraps them into
 //! [`Operator::Transpose`] nodes, and the layout pass removes those.
 
+use crate::kept_channels::KeptChannels;
 use std::fmt;
 use tinfer::tensor::ElementType;
 
@@ -91,13 +92,16 @@ impl Quantization {
 /// Which ONNX tensor a tensor of this graph holds, for calibration and for comparing layers.
 ///
 /// The values are those of ONNX tensor `name` after `transpose(permutation)` and a reshape to
-/// this tensor's shape. Passes that fuse nodes keep the origin of the *last* fused one.
-#[derive(Clone, Debug, PartialEq)]
+/// this tensor's shape, of which only the `kept` channels are left. Passes that fuse nodes keep the
+/// origin of the *last* fused one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Name of the tensor in the ONNX file.
     pub name: String,
     /// Axes of the ONNX tensor in our order; identity when nothing moved.
     pub permutation: Vec<usize>,
+    /// Set when channels were taken out.
+    pub kept: Option<KeptChannels>,
 }
 
 /// A value: graph input, constant, or the result of a node.

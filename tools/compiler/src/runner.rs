@@ -5,6 +5,8 @@
 
 use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData};
+use crate::graph::Origin;
+use crate::kept_channels::KeptChannels;
 use tinfer::image::{Image, PortView, TensorView, doc};
 use tinfer::session::{NoObserver, Observer, Session};
 use tinfer::tensor::ElementType;
@@ -60,7 +62,7 @@ pub struct LayerDoc {
     /// ONNX operators that it came from.
     pub operator: String,
     /// ONNX tensor that its first output holds, with the axes in the image's order.
-    pub origin: Option<(String, Vec<usize>)>,
+    pub origin: Option<Origin>,
 }
 
 /// A checked image with an arena of its own.
@@ -258,8 +260,9 @@ fn layer_doc(line: &str) -> LayerDoc {
     let mut fields = line.split('\t');
     let mut next = || fields.next().unwrap_or_default().to_string();
     let (name, operator, origin, axes) = (next(), next(), next(), next());
-    let axes = axes.split(',').filter_map(|a| a.parse().ok()).collect();
-    LayerDoc { name, operator, origin: (!origin.is_empty()).then_some((origin, axes)) }
+    let permutation = axes.split(',').filter_map(|a| a.parse().ok()).collect();
+    let origin = Origin { name: origin, permutation, kept: KeptChannels::parse(&next()) };
+    LayerDoc { name, operator, origin: Some(origin).filter(|o| !o.name.is_empty()) }
 }
 
 #[cfg(test)]
@@ -276,7 +279,10 @@ mod tests {
     #[test]
     fn layer_lines() {
         let layer = layer_doc("conv1\tConv+Relu\t/relu\t0,2,3,1");
-        assert_eq!(layer.origin, Some(("/relu".into(), vec![0, 2, 3, 1])));
+        let mut origin = Origin { name: "/relu".into(), permutation: vec![0, 2, 3, 1], kept: None };
+        assert_eq!(layer.origin, Some(origin.clone()));
+        origin.kept = Some(KeptChannels { of: 4, channels: vec![0, 3] });
+        assert_eq!(layer_doc("conv1\tConv+Relu\t/relu\t0,2,3,1\t4:0,3").origin, Some(origin));
         assert_eq!(layer_doc("x\ty\t\t").origin, None);
     }
 }

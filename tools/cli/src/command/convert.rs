@@ -10,6 +10,7 @@ use tinfer_compiler::convert::{
     ConvertReport, ConvertRequest, Converted, Precision, Stage, calibration_method, convert, stop_after,
 };
 use tinfer_compiler::target::Target;
+use tinfer_compiler::trim::ConstantChannels;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -34,6 +35,9 @@ pub struct Options {
     /// Fix a dynamic dimension
     #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
     dims: Vec<(String, usize)>,
+    /// Compute channels that no input changes, too
+    #[arg(long)]
+    keep_constant_channels: bool,
     /// Print what a stage made of the model, as JSON, and stop
     #[arg(long, value_name = "STAGE", value_parser = Stage::ALL.map(|(name, _)| name))]
     stop_after: Option<String>,
@@ -47,6 +51,10 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
         precision: Precision::parse(&options.precision)?,
         calibration: options.calibration.clone(),
         method: calibration_method(&options.calibration_method)?,
+        constant_channels: match options.keep_constant_channels {
+            true => ConstantChannels::Keep,
+            false => ConstantChannels::Remove,
+        },
     };
     let mut progress = |p| patience.note(p);
     let stage = options.stop_after.as_ref().and_then(|name| Stage::ALL.iter().find(|(n, _)| n == name));
@@ -87,6 +95,16 @@ fn text(converted: &Converted, output: &str) -> String {
         let _ = writeln!(text, "{what:<18}{:>12} bytes", bytes(n));
     }
     let _ = writeln!(text, "{:<18}{:>12} MACs", "per inference", bytes(report.macs as usize));
+    if let Some(trimmed) = report.constant_channels.as_ref().filter(|t| t.n_channels() > 0) {
+        let n = bytes(trimmed.macs_before as usize);
+        let channels = trimmed.n_channels();
+        let _ = writeln!(
+            text,
+            "{:<18}{n:>12} MACs with {channels} channels that no input changes or nothing reads",
+            "  instead of"
+        );
+        log::info!("{trimmed}");
+    }
     if let Some(estimate) = &report.estimate {
         let n = bytes(estimate.instructions as usize);
         let time = estimate.milliseconds.map(|ms| format!(", about {ms:.1} ms at the board's clock"));

@@ -77,7 +77,7 @@ pub fn stream(graph: &Graph, node: &Node) -> Option<Vec<u32>> {
 }
 
 /// The window as kernels see it.
-pub(super) fn window_2d(graph: &Graph, node: &Node, window: &Window) -> Option<Window2d> {
+pub fn window_2d(graph: &Graph, node: &Node, window: &Window) -> Option<Window2d> {
     let nhwc = |id: crate::graph::TensorId| match graph.tensor(id).shape[..] {
         [1, h, w, c] => Some([h, w, c].map(|d| d as u32)),
         _ => None,

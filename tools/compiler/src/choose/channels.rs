@@ -1,8 +1,9 @@
 //! The per-channel arithmetic of an int8 layer, as its kernel computes it.
 
-use crate::graph::{Binary, Constant, Graph, Node, Operator, Tensor};
+use crate::graph::{Binary, Clamp, Constant, Graph, Node, Operator, Tensor};
 use tinfer::fixed_point::{PairMultiplier, Requantizer};
-use tinfer::tensor::ElementType;
+use tinfer::kernels::parameters::OutputI8;
+use tinfer::tensor::{ElementType, quantize_i8};
 
 /// Weights in the graph's layout and one bias and factor per output channel of a convolution or fully connected layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +85,19 @@ pub fn pair_multiplier(graph: &Graph, node: &Node) -> Option<PairMultiplier> {
     let scale = |id| per_tensor(graph.tensor(id)).ok().map(|(scale, _)| scale);
     let (a, b, output) = (scale(node.inputs[0])?, scale(node.inputs[1])?, scale(node.outputs[0])?);
     PairMultiplier::from_real(a / output, sign * b / output)
+}
+
+/// Zero point of a node's int8 output, and a clamp in its steps.
+///
+/// # Errors
+/// An output that is not quantized per tensor to int8.
+pub fn output_i8(graph: &Graph, node: &Node, clamp: Clamp) -> Result<OutputI8, ChannelsError> {
+    let (scale, zero_point) = per_tensor(graph.tensor(node.outputs[0]))?;
+    let steps = |limit: Option<f32>, default: i8| match limit {
+        Some(limit) => quantize_i8(f64::from(limit), scale, zero_point),
+        None => default,
+    };
+    Ok(OutputI8 { zero_point, min: steps(clamp.min, i8::MIN), max: steps(clamp.max, i8::MAX) })
 }
 
 /// Sum of the weights of each output channel.

@@ -7,7 +7,8 @@ pub mod armv7em;
 mod channels;
 mod portable;
 
-pub use channels::{ChannelArrays, ChannelsError, pair_multiplier};
+pub use armv7em::window_2d;
+pub use channels::{ChannelArrays, ChannelsError, output_i8, pair_multiplier};
 
 use crate::graph::{Graph, Node};
 use tinfer::isa::Isa;

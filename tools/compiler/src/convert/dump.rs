@@ -1,6 +1,6 @@
 //! Stages as JSON, for people who look for a defect. Values of large constants are left out.
 
-use crate::graph::{Graph, Node, Port, Tensor};
+use crate::graph::{Graph, Node, Origin, Port, Tensor};
 use crate::import::{Imported, Interface};
 use crate::plan::{Placement, Planned};
 use serde_json::{Value, json};
@@ -96,7 +96,9 @@ fn node(graph: &Graph, node: &Node) -> Value {
 fn tensor(tensor: &Tensor) -> Value {
     let quantization =
         tensor.quantization.as_ref().map(|q| json!({"scales": q.scales, "zero_point": q.zero_point, "axis": q.axis}));
-    let origin = tensor.origin.as_ref().map(|o| json!({"name": o.name, "permutation": o.permutation}));
+    let kept = |o: &Origin| o.kept.as_ref().map(ToString::to_string);
+    let origin = |o: &Origin| json!({"name": o.name, "permutation": o.permutation, "kept": kept(o)});
+    let origin = tensor.origin.as_ref().map(origin);
     json!({
         "name": tensor.name, "shape": tensor.shape, "type": tensor.element_type.name(),
         "constant": tensor.constant.is_some(), "quantization": quantization, "origin": origin,

@@ -15,7 +15,7 @@ mod tests;
 
 use crate::aligned::AlignedBytes;
 use crate::cost;
-use crate::graph::{Graph, Operator, Port, Tensor};
+use crate::graph::{Graph, Operator, Origin, Port, Tensor};
 use crate::plan::Planned;
 use builder::{ImageBuilder, PortSpec, Sizes};
 use serde::Serialize;
@@ -224,11 +224,13 @@ fn documentation(image: &mut ImageBuilder, graph: &Graph, planned: &Planned, opt
         .iter()
         .map(|step| {
             let node = &graph.nodes[step.node];
-            let (origin, axes) = match &graph.tensor(node.outputs[0]).origin {
-                Some(o) => (clean(&o.name), o.permutation.iter().map(usize::to_string).collect::<Vec<_>>().join(",")),
-                None => (String::new(), String::new()),
+            let (name, onnx) = (clean(&node.name), clean(&node.onnx));
+            let Some(Origin { name: origin, permutation, kept }) = &graph.tensor(node.outputs[0]).origin else {
+                return format!("{name}\t{onnx}\t\t");
             };
-            format!("{}\t{}\t{origin}\t{axes}", clean(&node.name), clean(&node.onnx))
+            let axes = permutation.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+            let kept = kept.as_ref().map_or(String::new(), |kept| format!("\t{kept}"));
+            format!("{name}\t{onnx}\t{}\t{axes}{kept}", clean(origin))
         })
         .collect();
     image.doc(Key::Layers, lines.join("\n").as_bytes());

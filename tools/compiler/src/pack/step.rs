@@ -2,13 +2,15 @@
 
 use super::builder::ImageBuilder;
 use super::{PackError, quantization};
+use crate::choose::output_i8;
 use crate::graph::{Clamp, Constant, Graph, Node, Tensor, TensorId};
 use crate::plan::{Placement, Planned, Region, Step};
 use std::collections::HashMap;
 use tinfer::isa::Isa;
+use tinfer::kernels::parameters::OutputI8;
 use tinfer::operators::Operator;
 use tinfer::operators::limits::{LimitsF32, LimitsI8};
-use tinfer::tensor::{ElementType, Quantization, quantize_i8};
+use tinfer::tensor::{ElementType, Quantization};
 
 /// Packs one step after the other into an image.
 pub(super) struct StepPacker<'g> {
@@ -141,12 +143,8 @@ impl<'g> StepPacker<'g> {
 
     /// A clamp in steps of the node's output.
     pub fn limits_i8(&self, node: &Node, clamp: Clamp) -> Result<LimitsI8, PackError> {
-        let (scale, zero_point) = self.quantized(node, self.output(node))?;
-        let steps = |limit: Option<f32>, default: i8| match limit {
-            Some(limit) => quantize_i8(f64::from(limit), scale, zero_point),
-            None => default,
-        };
-        Ok(LimitsI8 { min: steps(clamp.min, i8::MIN), max: steps(clamp.max, i8::MAX) })
+        let OutputI8 { min, max, .. } = output_i8(self.graph, node, clamp).map_err(|e| self.error(node, e.reason))?;
+        Ok(LimitsI8 { min, max })
     }
 }
 

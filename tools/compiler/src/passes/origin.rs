@@ -7,7 +7,7 @@ use crate::graph::{Graph, Operator, Origin, TensorId};
 /// reshaped to another rank cannot be followed.
 pub fn permuted(origin: Option<&Origin>, rank: usize, p: &[usize]) -> Option<Origin> {
     let origin = origin.filter(|o| o.permutation.len() == rank)?;
-    Some(Origin { name: origin.name.clone(), permutation: permutation::compose(&origin.permutation, p) })
+    Some(Origin { permutation: permutation::compose(&origin.permutation, p), ..origin.clone() })
 }
 
 /// Gives origins to tensors that got none, from the other side of a transpose, then of a reshape:

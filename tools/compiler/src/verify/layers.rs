@@ -2,6 +2,7 @@
 
 use crate::array::{Array, NamedArray};
 use crate::error::CompileError;
+use crate::graph::Origin;
 use crate::import::Reference;
 use crate::metrics::Comparison;
 use crate::runner::{ImageRunner, real_values, transposed};
@@ -10,8 +11,8 @@ use tinfer::session::{Observer, StepDone};
 
 /// Comparisons of all steps, over samples.
 pub(super) struct LayerComparison {
-    /// ONNX tensor and order of its axes for each step that has one.
-    origins: Vec<Option<(String, Vec<usize>)>>,
+    /// ONNX tensor, order of its axes and channels for each step that has one.
+    origins: Vec<Option<Origin>>,
     comparisons: Vec<Comparison>,
     /// What the reference computed for the current sample, by ONNX tensor.
     expected: HashMap<String, Array>,
@@ -21,7 +22,7 @@ impl LayerComparison {
     pub(super) fn new(runner: &ImageRunner<'_>) -> Self {
         let mut origins: Vec<_> = runner.layers().into_iter().map(|l| l.origin).collect();
         origins.resize(runner.image().n_steps(), None);
-        let expected = origins.iter().flatten().map(|(name, _)| (name.clone(), Array::f32(vec![0], vec![]))).collect();
+        let expected = origins.iter().flatten().map(|o| (o.name.clone(), Array::f32(vec![0], vec![]))).collect();
         LayerComparison { comparisons: vec![Comparison::default(); origins.len()], origins, expected }
     }
 
@@ -57,12 +58,17 @@ impl LayerComparison {
     }
 
     fn compare(&mut self, index: usize, found: &[f32]) {
-        let Some(Some((name, axes))) = self.origins.get(index) else { return };
+        let Some(Some(Origin { name, permutation: axes, kept })) = self.origins.get(index) else { return };
         let Some(expected) = self.expected.get(name).filter(|e| !e.shape.contains(&0)) else { return };
         // Without axes, or with axes of another rank, the order is the ONNX tensor's.
-        let expected = match (axes.len() == expected.shape.len(), expected.as_f32()) {
+        let expected: Vec<f32> = match (axes.len() == expected.shape.len(), expected.as_f32()) {
             (true, Some(values)) => transposed(&expected.shape, axes).into_iter().map(|i| values[i]).collect(),
             _ => expected.to_f32(),
+        };
+        let kept = kept.as_ref().map(|kept| kept.select(&expected));
+        let expected = match kept {
+            Some(kept) => kept.unwrap_or_default(),
+            None => expected,
         };
         if expected.len() == found.len() {
             self.comparisons[index].add(&expected, found);

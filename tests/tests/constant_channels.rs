@@ -1,0 +1,120 @@
+//! Images without constant and unread channels give what the images with them give, bit for bit.
+
+use std::collections::HashSet;
+use tinfer::session::{Observer, StepDone};
+use tinfer_compiler::aligned::AlignedBytes;
+use tinfer_compiler::array::{Array, ArrayData};
+use tinfer_compiler::convert::{ConvertRequest, Converted, Precision, convert};
+use tinfer_compiler::graph::Origin;
+use tinfer_compiler::quantize::RangeMethod;
+use tinfer_compiler::runner::{ImageRunner, shape};
+use tinfer_compiler::target::Target;
+use tinfer_compiler::trim::ConstantChannels;
+use tinfer_tests::shared_data;
+
+fn converted(file: &str, target: &str, constant_channels: ConstantChannels) -> Option<Converted> {
+    let request = ConvertRequest {
+        model: shared_data(&format!("mlperf_tiny/{file}"))?,
+        dims: Vec::new(),
+        target: Target::parse(target).unwrap(),
+        precision: Precision::Int8,
+        calibration: None,
+        method: RangeMethod::default(),
+        constant_channels,
+    };
+    Some(convert(&request, &mut |_| {}).unwrap())
+}
+
+/// All smallest, all largest, checkerboards, stripes, ramps, then random ones with more or less contrast.
+fn inputs(shape: &[usize], n: usize) -> Vec<Array> {
+    let n_elements: usize = shape.iter().product();
+    let [.., width, depth] = shape[..] else { panic!("{shape:?}") };
+    let at = |i: usize| (i / depth / width, i / depth % width, i % depth);
+    let either = |high: bool| if high { 127i8 } else { -128 };
+    let patterns: [&dyn Fn(usize) -> i8; 9] = [
+        &|_| -128,
+        &|_| 127,
+        &|_| 0,
+        &|i| either((at(i).0 + at(i).1).is_multiple_of(2)),
+        &|i| either(!(at(i).0 + at(i).1).is_multiple_of(2)),
+        &|i| either(at(i).0.is_multiple_of(2)),
+        &|i| either(at(i).1.is_multiple_of(2)),
+        &|i| either(at(i).2.is_multiple_of(2)),
+        &|i| i as u8 as i8,
+    ];
+    let mut seed = 5u64;
+    let mut random = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 56) as u8 as i8
+    };
+    let array = |values: Vec<i8>| Array::new(shape.to_vec(), ArrayData::I8(values));
+    let fixed = patterns.iter().map(|p| array((0..n_elements).map(p).collect()));
+    let noise = (0..n - patterns.len()).map(|k| {
+        let (contrast, offset) = (1 + (k % 3) as i8, random() / 2);
+        array((0..n_elements).map(|_| (random() / contrast).saturating_add(offset)).collect())
+    });
+    fixed.chain(noise.collect::<Vec<_>>()).collect()
+}
+
+/// The bytes of every step's result.
+#[derive(Default)]
+struct Steps(Vec<Vec<u8>>);
+
+impl Observer for Steps {
+    fn step_done(&mut self, step: &StepDone<'_>) {
+        self.0.push(step.output(0).map(|(_, bytes)| bytes.to_vec()).unwrap_or_default());
+    }
+}
+
+/// Runs `n` inputs through both images: outputs are equal, and every layer has the values of the channels that it kept.
+fn check_equal(whole: &AlignedBytes, trimmed: &AlignedBytes, n: usize) {
+    let (mut whole, mut trimmed) = (ImageRunner::new(whole).unwrap(), ImageRunner::new(trimmed).unwrap());
+    let origins: Vec<Option<Origin>> = trimmed.layers().into_iter().map(|l| l.origin).collect();
+    let mut features = HashSet::new();
+    for input in inputs(&shape(&whole.inputs()[0]), n) {
+        let (mut expected, mut found) = (Steps::default(), Steps::default());
+        let output = whole.run_observed(std::slice::from_ref(&input), &mut expected).unwrap();
+        assert_eq!(trimmed.run_observed(&[input], &mut found).unwrap(), output);
+        assert_eq!((found.0.len(), origins.len()), (expected.0.len(), expected.0.len()));
+        for ((all, found), origin) in expected.0.iter().zip(&found.0).zip(&origins) {
+            let kept = origin.as_ref().and_then(|o| o.kept.as_ref());
+            let expected = kept.map_or_else(|| all.clone(), |kept| kept.select(all).unwrap());
+            assert!(expected == *found, "{origin:?}");
+        }
+        features.extend(found.0.into_iter().rev().nth(2));
+    }
+    assert!(features.len() > n / 2, "the inputs tell little: {} different features", features.len());
+}
+
+#[test]
+fn visual_wake_words_lose_half_of_their_work() {
+    let file = "vww_96_int8.onnx";
+    let Some(trimmed) = converted(file, "host", ConstantChannels::Remove) else { return };
+    let whole = converted(file, "host", ConstantChannels::Keep).unwrap();
+    assert!(whole.report.constant_channels.is_none());
+    let report = trimmed.report.constant_channels.unwrap();
+    assert_eq!((report.macs_before, whole.report.macs), (7_489_664, 7_489_664));
+    assert_eq!(report.macs_after, trimmed.report.macs);
+    assert!(report.macs_after as f64 <= 0.55 * report.macs_before as f64, "{report}");
+    assert!(trimmed.report.image_bytes * 3 < whole.report.image_bytes);
+    check_equal(&whole.image, &trimmed.image, 1000);
+}
+
+#[test]
+fn kernels_of_every_cpu_agree_on_it() {
+    for isa in ["armv7em", "mve"] {
+        let of = |channels| converted("vww_96_int8.onnx", isa, channels);
+        let Some(trimmed) = of(ConstantChannels::Remove) else { return };
+        check_equal(&of(ConstantChannels::Keep).unwrap().image, &trimmed.image, 24);
+    }
+}
+
+#[test]
+fn models_without_such_channels_stay_what_they_are() {
+    for file in ["kws_ref_model.onnx", "pretrainedResnet_quant.onnx"] {
+        let Some(trimmed) = converted(file, "host", ConstantChannels::Remove) else { return };
+        let whole = converted(file, "host", ConstantChannels::Keep).unwrap();
+        assert_eq!(trimmed.report.constant_channels.map(|r| r.n_channels()), Some(0));
+        assert_eq!(trimmed.image, whole.image);
+    }
+}
