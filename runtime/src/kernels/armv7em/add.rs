@@ -1,6 +1,6 @@
 //! Sum of two tensors of one shape.
 
-use super::instructions::{Sum, add, clamp};
+use super::loops::{Sum, add, clamp};
 use crate::fixed_point::PairMultiplier;
 use crate::kernels::portable::AddI8;
 

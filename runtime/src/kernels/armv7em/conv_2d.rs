@@ -1,7 +1,7 @@
 //! Convolution with one group, two pixels at a time.
 
-use super::instructions::{PixelPairs, Places, clamp, copy_rows};
 use super::layout::conv_2d_taps;
+use super::loops::{PixelPairs, Places, clamp, copy_rows};
 use crate::kernels::Placed;
 use crate::kernels::geometry::{Axis, Conv2d, Taps};
 

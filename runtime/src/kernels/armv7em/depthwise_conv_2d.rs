@@ -1,7 +1,7 @@
 //! Depthwise convolution with 3x3 windows, one channel plane after the other.
 
-use super::instructions::{Plane, clamp, convolve_plane, copy_channel};
 use super::layout::{DEPTHWISE_WORDS, plane};
+use super::loops::{Plane, clamp, convolve_plane, copy_channel};
 use crate::kernels::Placed;
 use crate::kernels::geometry::Window2d;
 

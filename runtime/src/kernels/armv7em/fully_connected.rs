@@ -1,7 +1,7 @@
 //! Fully connected layer for one vector.
 
-use super::instructions::{clamp, multiply_vector};
 use super::layout::padded_taps;
+use super::loops::{clamp, multiply_vector};
 use crate::kernels::Placed;
 
 /// One vector times a matrix in int8.

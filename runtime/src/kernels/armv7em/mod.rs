@@ -1,6 +1,6 @@
 //! Kernels for the DSP extension of Armv7E-M and Armv8-M: Cortex-M4, M7, M33.
 //!
-//! Each equals its portable twin on every input. Inner loops are naked functions ([`instructions`]), because LLVM spills
+//! Each equals its portable twin on every input. Inner loops are naked functions (`instructions.rs`), because LLVM spills
 //! accumulators when it allocates registers for such loops; off target the same functions are plain Rust.
 //!
 //! # Algorithm
@@ -14,5 +14,12 @@ pub mod add;
 pub mod conv_2d;
 pub mod depthwise_conv_2d;
 pub mod fully_connected;
-pub mod instructions;
+#[cfg(all(target_arch = "arm", kernel_isa = "armv7em"))]
+#[macro_use]
+mod assembly;
+#[cfg(all(target_arch = "arm", kernel_isa = "armv7em"))]
+mod instructions;
 pub mod layout;
+mod loops;
+#[cfg(not(all(target_arch = "arm", kernel_isa = "armv7em")))]
+mod twins;
