@@ -251,7 +251,7 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
     );
     let record =
         pool_2d::AveragePool2dI8Record { window: WINDOW, requantizer: HALF, count_include_pad: true, limits: FULL };
-    let case = Case::new(&pool_2d::AVERAGE_POOL_2D_I8, &[x.clone()], y.clone(), &record.emit());
+    let case = Case::new(&pool_2d::AVERAGE_POOL_2D_I8, core::slice::from_ref(&x), y.clone(), &record.emit());
     check(
         &case,
         &[
