@@ -100,7 +100,6 @@ impl Shape {
     }
 
     /// Number of elements.
-    #[inline(never)]
     pub fn n_elements(&self) -> usize {
         self.dims().iter().fold(1, |n, &d| n * d as usize)
     }

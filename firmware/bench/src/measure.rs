@@ -4,8 +4,7 @@ use tinfer::image::{ALIGNMENT, Envelope};
 use tinfer::operators::Operator;
 use tinfer::session::{Observer, StepDone, digest};
 use tinfer::{Image, Progress, Session};
-use tinfer_app::StackMeter;
-use tinfer_cortex_m::InstructionClock;
+use tinfer_app::{Clock, StackMeter};
 
 use crate::report::Report;
 
@@ -27,7 +26,7 @@ pub fn measure(
     slot: &[u8],
     arena: &mut [u8],
     operators: &[&Operator],
-    clock: &InstructionClock,
+    clock: &mut impl Clock,
     stack: &mut impl StackMeter,
 ) -> Result<(), Stage> {
     let image = Image::check(slot).map_err(|_| Stage::Check)?;
@@ -35,12 +34,12 @@ pub fn measure(
 
     fill_inputs(&mut session, slot)?;
     stack.start();
-    let start = clock.ticks();
+    let start = clock.now();
     let outcome = session.run();
-    let ticks = clock.ticks().wrapping_sub(start);
+    let instructions = clock.now().wrapping_sub(start);
     let used = stack.stop();
     outcome.map_err(|_| Stage::Run)?;
-    Report.line(b'r', ticks);
+    Report.line(b'r', instructions);
     Report.line(b's', used.run_bytes.into());
     let mut index = 0;
     while let Ok(output) = session.output(index) {
@@ -76,19 +75,19 @@ fn fill_inputs(session: &mut Session<'_, '_>, slot: &[u8]) -> Result<(), Stage> 
 }
 
 /// Reads the clock next to each operator, and reports afterwards.
-struct Steps<'c> {
-    clock: &'c InstructionClock,
+struct Steps<'c, C> {
+    clock: &'c mut C,
     start: u64,
 }
 
-impl Observer for Steps<'_> {
+impl<C: Clock> Observer for Steps<'_, C> {
     fn step_start(&mut self, _index: u32) {
-        self.start = self.clock.ticks();
+        self.start = self.clock.now();
     }
 
     fn step_done(&mut self, step: &StepDone<'_>) {
-        let ticks = self.clock.ticks().wrapping_sub(self.start);
-        Report.line(b't', ticks);
+        let instructions = self.clock.now().wrapping_sub(self.start);
+        Report.line(b't', instructions);
         Report.line(b'd', step.digest());
     }
 }

@@ -136,7 +136,6 @@ impl<'i> Image<'i> {
     }
 
     /// The tensor with this index.
-    #[inline(never)]
     pub fn tensor(&self, index: u16) -> Option<TensorView> {
         tensors::view(self.tensors, index)
     }
@@ -153,17 +152,12 @@ impl<'i> Image<'i> {
 
     /// The model's inputs in the order of the ONNX file.
     pub fn inputs(&self) -> impl Iterator<Item = PortView<'i>> + use<'i> {
-        self.ports().filter(|p| p.direction == port::Direction::Input)
+        port::Ports::new(self.ports, self.n_ports).filter(|p| p.direction == port::Direction::Input)
     }
 
     /// The model's outputs in the order of the ONNX file.
     pub fn outputs(&self) -> impl Iterator<Item = PortView<'i>> + use<'i> {
-        self.ports().filter(|p| p.direction == port::Direction::Output)
-    }
-
-    /// Inputs and outputs in the order of their records.
-    pub(crate) fn ports(&self) -> port::Ports<'i> {
-        port::Ports::new(self.ports, self.n_ports)
+        port::Ports::new(self.ports, self.n_ports).filter(|p| p.direction == port::Direction::Output)
     }
 
     /// A documentation entry: licence, labels, layer names.

@@ -8,8 +8,7 @@ pub use observer::{NoObserver, Observer, StepDone, digest};
 
 use crate::error::{BindError, RunError};
 use crate::image::plan::Steps;
-use crate::image::port::Direction;
-use crate::image::{ALIGNMENT, Image, TensorView};
+use crate::image::{ALIGNMENT, Image, PortView, TensorView};
 use crate::log;
 use crate::operators::{self, Operator, StepContext, arena_range};
 
@@ -75,7 +74,7 @@ impl<'a, 'i> Session<'a, 'i> {
     /// # Errors
     /// [`RunError::NoSuchPort`].
     pub fn input(&mut self, index: usize) -> Result<&mut [u8], RunError> {
-        let tensor = self.port_tensor(Direction::Input, index)?;
+        let tensor = self.port_tensor(self.image.inputs(), index)?;
         arena_range(&tensor).and_then(|r| self.arena.get_mut(r)).ok_or(RunError::Inconsistent { step: 0 })
     }
 
@@ -99,7 +98,7 @@ impl<'a, 'i> Session<'a, 'i> {
     /// # Errors
     /// [`RunError::NoSuchPort`].
     pub fn output(&self, index: usize) -> Result<&[u8], RunError> {
-        let tensor = self.port_tensor(Direction::Output, index)?;
+        let tensor = self.port_tensor(self.image.outputs(), index)?;
         arena_range(&tensor).and_then(|r| self.arena.get(r)).ok_or(RunError::Inconsistent { step: 0 })
     }
 
@@ -155,10 +154,9 @@ impl<'a, 'i> Session<'a, 'i> {
         self.image
     }
 
-    #[inline(never)]
-    fn port_tensor(&self, direction: Direction, index: usize) -> Result<TensorView, RunError> {
+    fn port_tensor(&self, mut ports: impl Iterator<Item = PortView<'i>>, index: usize) -> Result<TensorView, RunError> {
         let mut n_ports = 0;
-        for port in self.image.ports().filter(|port| port.direction == direction) {
+        for port in ports.by_ref() {
             if n_ports == index as u32 {
                 return self.image.tensor(port.tensor).ok_or(RunError::Inconsistent { step: 0 });
             }

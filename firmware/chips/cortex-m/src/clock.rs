@@ -31,8 +31,7 @@ impl InstructionClock {
         Self { _syst: syst, instructions_per_tick }
     }
 
-    /// Ticks since the start, of which [`Clock::now`] makes instructions.
-    pub fn ticks(&self) -> u64 {
+    fn ticks() -> u64 {
         loop {
             let before = ROUNDS.load(Ordering::Relaxed);
             let left = SYST::get_current();
@@ -54,7 +53,7 @@ impl Clock for InstructionClock {
 
     fn now(&mut self) -> u64 {
         let (instructions, ticks) = self.instructions_per_tick;
-        self.ticks().wrapping_mul(u64::from(instructions)).checked_div(u64::from(ticks)).unwrap_or(0)
+        Self::ticks().wrapping_mul(u64::from(instructions)).checked_div(u64::from(ticks)).unwrap_or(0)
     }
 }
 
