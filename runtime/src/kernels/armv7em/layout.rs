@@ -61,7 +61,8 @@ impl Block {
     }
 }
 
-/// Most taps whose products of int8 surely sum to less than 2^23 in magnitude, in whole steps of the main loops.
+/// Taps after which a quad adds its sums up and starts again, in whole steps of the main loop: so many products of int8
+/// sum to less than 2^23 in magnitude, unless all weights are -128.
 pub const SEGMENT: usize = 512;
 
 /// Taps of a filter in the stream.
@@ -143,8 +144,8 @@ impl Products<'_> {
     /// Writes the stream of this layer.
     ///
     /// `None` when the layer is not for these kernels: a shift below 33 or above 54, a first channel of a pair whose sum
-    /// may leave 24 bits (never with up to [`SEGMENT`] taps, nor in quads), a weight of -128 in it above a negative one, or `stream` of another length than
-    /// [`Block::stream_words`].
+    /// may leave 24 bits (in quads the sum of a [`SEGMENT`]), a weight of -128 in it above a negative one, or `stream` of
+    /// another length than [`Block::stream_words`].
     pub fn pack(&self, block: Block, stream: &mut [u32]) -> Option<()> {
         let n_outputs = self.bias.len();
         let taps = self.weights.len().checked_div(n_outputs)?;
@@ -161,7 +162,7 @@ impl Products<'_> {
             for pair in 0..n / 2 {
                 let first = i.saturating_mul(n).saturating_add(pair.saturating_mul(2));
                 let (a, b) = (self.channel(first, taps)?, self.channel(first.saturating_add(1), taps)?);
-                if block == Block::Pair && !a.fits_24_bits() || !a.fits_above(&b) {
+                if !a.fits_24_bits(block) || !a.fits_above(&b) {
                     return None;
                 }
                 let finish = match block {
@@ -260,13 +261,68 @@ struct Channel<'a> {
 }
 
 impl Channel<'_> {
-    /// Whether no int8 input can bring the sum of the products to 2^23 or beyond.
-    fn fits_24_bits(&self) -> bool {
-        self.weights.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>() < 1 << 16
+    /// Whether no int8 input can bring a sum of the products to 2^23: that of all taps in a pair, of a segment in a quad.
+    fn fits_24_bits(&self, block: Block) -> bool {
+        let fits = |weights: &[i8]| weights.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>() < 1 << 16;
+        match block {
+            Block::Pair => fits(self.weights),
+            Block::Quad => self.weights.chunks(SEGMENT).all(fits),
+        }
     }
 
     /// Whether every `256 a + b` fits a halfword: all but a weight of -128 above a negative one.
     fn fits_above(&self, below: &Self) -> bool {
         self.weights.iter().zip(below.weights).all(|(&a, &b)| a > i8::MIN || b >= 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use crate::kernels::Placed;
+    use crate::kernels::armv7em::fully_connected::fully_connected_i8;
+    use crate::kernels::parameters::{ChannelsI8, OutputI8};
+    use crate::kernels::portable;
+    use std::{vec, vec::Vec};
+
+    /// Whether the layout takes two channels of these weights; if so, the vector that adds up the furthest must give what
+    /// the portable kernel gives.
+    fn takes(weights: &[i8]) -> bool {
+        // The largest sum, 2^23, becomes 64.
+        let factor = Requantizer { multiplier: 1 << 30, shift: 47 };
+        let (bias, requantizers) = ([0; 2], [factor; 2]);
+        let taps = weights.len() / 2;
+        let mut stream = vec![0; Block::Quad.stream_words(padded_taps(taps), 2)];
+        let products =
+            Products { weights, row_taps: taps, bias: &bias, requantizers: &requantizers, output_zero_point: 0 };
+        if products.pack(Block::Quad, &mut stream).is_none() {
+            return false;
+        }
+        let output = OutputI8 { zero_point: 0, min: i8::MIN, max: i8::MAX };
+        let (multipliers, shifts) = ([factor.multiplier; 2], [factor.shift; 2]);
+        let channels =
+            ChannelsI8 { input_zero_point: 0, bias: &bias, multipliers: &multipliers, shifts: &shifts, output };
+        let mut expected = [0; 2];
+        portable::fully_connected_i8(taps, &channels, &vec![i8::MIN; taps], weights, &mut expected).unwrap();
+        let mut memory: Vec<u32> = vec![0x8080_8080; taps / 4 + 4];
+        let region: &mut [i8] = bytemuck::cast_slice_mut(&mut memory);
+        let (end, all) = (region.len(), region.len()..region.len());
+        let placed = Placed { region, input: 0..taps, output: end - 2..end, scratch: all };
+        fully_connected_i8([i8::MIN, i8::MAX], &stream, placed).unwrap();
+        assert_eq!(memory.last().map(|w| w.to_le_bytes()[2..].to_vec()), Some(expected.map(|v| v as u8).to_vec()));
+        true
+    }
+
+    #[test]
+    fn a_segment_of_the_lowest_weights_is_left_to_the_portable_kernel() {
+        let rows = |above: Vec<i8>| [above.clone(), vec![0; above.len()]].concat();
+        assert!(takes(&rows(vec![-127; 512])));
+        assert!(takes(&rows([vec![-128; 511], vec![-127]].concat())));
+        assert!(!takes(&rows(vec![-128; 512])));
+        // Sums start again behind 512 taps.
+        assert!(takes(&rows([vec![-128; 511], vec![0], vec![-128; 511], vec![0]].concat())));
+        assert!(!takes(&rows([vec![0; 512], vec![-128; 512]].concat())));
     }
 }
