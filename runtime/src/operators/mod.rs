@@ -92,6 +92,15 @@ impl<'a> StepOperands<'a> {
         if tensor.element_type == element_type { Ok(tensor) } else { Err("an input has the wrong element type") }
     }
 
+    /// [`StepOperands::input`], which must not be a constant: for kernels that read and write one region.
+    pub fn arena_input(&self, i: usize, element_type: ElementType) -> Result<TensorView, &'static str> {
+        let tensor = self.input(i, element_type)?;
+        match tensor.placement {
+            Placement::Arena(_) => Ok(tensor),
+            Placement::Weights(_) => Err("an operand that must be in the arena is a constant"),
+        }
+    }
+
     /// Output `i`, which must exist and have this element type.
     pub fn output(&self, i: usize, element_type: ElementType) -> Result<TensorView, &'static str> {
         let tensor = self.any_output(i).ok_or("an output is missing")?;

@@ -17,7 +17,7 @@ pub static ADD_I8_ARMV7EM: Operator =
 fn check(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
     let n = operands.output(0, ElementType::I8)?.shape.n_elements();
     for i in 0..2 {
-        if operands.input(i, ElementType::I8)?.shape.n_elements() != n {
+        if operands.arena_input(i, ElementType::I8)?.shape.n_elements() != n {
             return Err("its operands have other numbers of elements than its output");
         }
     }

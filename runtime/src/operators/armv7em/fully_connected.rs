@@ -33,7 +33,8 @@ impl FullyConnectedArmv7emRecord {
 }
 
 fn check(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
-    let (input, output) = (operands.input(0, ElementType::I8)?.shape, operands.output(0, ElementType::I8)?.shape);
+    let input = operands.arena_input(0, ElementType::I8)?.shape;
+    let output = operands.output(0, ElementType::I8)?.shape;
     let (n_inputs, n_outputs) = (input.n_elements(), output.n_elements());
     if input.last() != n_inputs || output.last() != n_outputs {
         return Err("it has more than one row");

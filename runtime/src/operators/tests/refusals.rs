@@ -9,7 +9,7 @@ use crate::kernels::portable::BinaryF32;
 use crate::operators::limits::LimitsI8;
 use crate::operators::window::WindowRecord;
 use crate::operators::{
-    batch_matmul, binary, conv_2d, depthwise_conv_2d, fully_connected, movement, pool_2d, softmax, unary,
+    armv7em, batch_matmul, binary, conv_2d, depthwise_conv_2d, fully_connected, movement, pool_2d, softmax, unary,
 };
 use crate::tensor::{ElementType, Quantization};
 use std::vec;
@@ -175,6 +175,24 @@ fn products_refuse_what_their_kernels_cannot_bear() {
                 c.output.shape = vec![3, 3, 5];
             }),
         ],
+    );
+}
+
+#[test]
+fn kernels_that_read_the_arena_refuse_constants() {
+    let constant = "an operand that must be in the arena is a constant";
+    let stream = Tensor::i32(&[0; 32]);
+    let record = armv7em::fully_connected::FullyConnectedArmv7emRecord { limits: FULL };
+    let (x, y) = (Tensor::i8(&[1, 16], 0, &[1; 16]), Tensor::i8(&[1, 4], 0, &[0; 4]));
+    let operator = &armv7em::fully_connected::FULLY_CONNECTED_I8_ARMV7EM;
+    check(&Case::new(operator, &[x, stream], y, &record.emit()), &[(constant, |c| c.inputs[0].is_constant = true)]);
+
+    let multiplier = PairMultiplier { a: 1 << 19, b: 1 << 20, shift: 20 };
+    let x = Tensor::i8(&[2, 8], 0, &[1; 16]);
+    let record = binary::AddRecord { multiplier, limits: FULL };
+    check(
+        &Case::new(&armv7em::add::ADD_I8_ARMV7EM, &[x.clone(), x.clone()], x, &record.emit()),
+        &[(constant, |c| c.inputs[0].is_constant = true), (constant, |c| c.inputs[1].is_constant = true)],
     );
 }
 
