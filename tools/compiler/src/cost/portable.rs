@@ -27,9 +27,8 @@ fn pool(shapes: &Shapes, factors: [f64; 8]) -> Option<f64> {
     let taps = pixels * height * width;
     let (vectors, rest) = ((channels / 16.0).floor(), channels % 16.0);
     let has_rest = f64::from(u8::from(rest > 0.0));
-    let per_pixel = [vectors, has_rest, rest];
-    let features = [1.0, pixels].into_iter().chain(per_pixel.map(|f| f * pixels)).chain(per_pixel.map(|f| f * taps));
-    Some(factors.iter().zip(features).map(|(factor, feature)| factor * feature).sum())
+    let [v, h, r] = [vectors, has_rest, rest];
+    Some(linear(factors, [1.0, pixels, pixels * v, pixels * h, pixels * r, taps * v, taps * h, taps * r]))
 }
 
 fn conv(shapes: &Shapes) -> Option<f64> {

@@ -6,6 +6,7 @@ use crate::cost::{self, Estimate};
 use crate::error::CompileError;
 use crate::import::Interface;
 use crate::runner::{ImageRunner, LayerDoc};
+use crate::target::Target;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -135,18 +136,13 @@ pub fn inspect_image(path: &Path, bytes: &AlignedBytes) -> Result<ImageReport, C
         state_bytes: manifest.state_bytes as usize,
         scratch_bytes: manifest.scratch_bytes as usize,
         stack_bytes: manifest.stack_bytes as usize,
-        estimate: Estimate::of(image, clock_hz(manifest.target())),
+        estimate: Estimate::of(image, Target::parse(manifest.target()).ok().and_then(|target| target.clock_hz())),
         precision: precision(&layers),
         layers,
         labels: runner.labels(),
         licence: text(doc::Key::Licence),
         onnx_sha256: image.doc(doc::Key::OnnxDigest).map(|b| b.iter().map(|x| format!("{x:02x}")).collect()),
     })
-}
-
-/// The clock of the board that an image was converted for.
-fn clock_hz(target: &str) -> Option<u32> {
-    tinfer_build::Board::find(target).ok().map(|board| board.clock_hz)
 }
 
 /// The steps of a checked image; `docs` are what it says about them.

@@ -65,15 +65,14 @@ fn pack_i8_armv7em(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
     let arrays = [steps.array(node, ElementType::I32, &stream)?];
     let inputs = &node.inputs[..1];
     match &node.operator {
-        Operator::Conv2d { window, clamp, .. } => {
+        Operator::Conv2d { window, clamp, .. } | Operator::DepthwiseConv2d { window, clamp, .. } => {
             let limits = steps.limits_i8(node, *clamp)?;
             let record = WindowedArmv7emRecord { window: window_record(steps, node, window)?, limits };
-            steps.emit(node, &CONV_2D_I8_ARMV7EM, inputs, &arrays, &record.emit())
-        }
-        Operator::DepthwiseConv2d { window, clamp, .. } => {
-            let limits = steps.limits_i8(node, *clamp)?;
-            let record = WindowedArmv7emRecord { window: window_record(steps, node, window)?, limits };
-            steps.emit(node, &DEPTHWISE_CONV_2D_I8_ARMV7EM, inputs, &arrays, &record.emit())
+            let operator = match node.operator {
+                Operator::DepthwiseConv2d { .. } => &DEPTHWISE_CONV_2D_I8_ARMV7EM,
+                _ => &CONV_2D_I8_ARMV7EM,
+            };
+            steps.emit(node, operator, inputs, &arrays, &record.emit())
         }
         _ => {
             let record = FullyConnectedArmv7emRecord { limits: steps.limits_i8(node, clamp_of(node))? };
