@@ -1,7 +1,6 @@
 //! Cases that the kernels of every CPU must pass: bit by bit what the portable ones give.
 //!
-//! Runs on the host and in the emulators, without a heap. Cases follow from the seed alone, so that host and device print
-//! the same digest. They are chosen to hurt: saturation, zero points at -128 and 127, one-pixel images, odd channel
+//! Runs without a heap. Cases follow from the seed alone, so that two machines which run them print the same digest. They are chosen to hurt: saturation, zero points at -128 and 127, one-pixel images, odd channel
 //! counts, strides beyond the kernel, dilation, padding wider than the kernel, groups of one channel, rows longer and
 //! shorter than a vector.
 //!
@@ -9,12 +8,11 @@
 //! portable kernels   KernelSet    compare()          against a second writing of their definition (host);
 //!                                 digests()          every machine gives the host's digests
 //! fast kernels       Comparison   Comparison::run()  against the portable kernels, on each machine: the plain-Rust
-//!                                                    twins on the host, the instructions in the emulators
+//!                                                    twins on the host, the instructions on a device
 //! ```
 //!
 //! # A new fast kernel
-//! One [`Comparison`] in `comparisons/<isa>.rs` registers it for all of that: the host's 100,000 fuzzed cases, and 2,000 in
-//! the emulator of every board of its instruction set (`cargo xtask test kernels`). It says how to pack a layer's
+//! One [`Comparison`] in `comparisons/<isa>.rs` registers it for the host's 100,000 fuzzed cases. It says how to pack a layer's
 //! weights, what scratch the layer needs and where its output may lie over its input; `None` from either means that the
 //! kernel does not take the layer, and another is drawn. A case lays input, output and scratch out in one region, half of
 //! the time with the output as far over the input as the kernel allows. Outputs must be equal, and no byte beside output

@@ -6,7 +6,7 @@
 //!
 //! # Definitions
 //! - [`portable`] (safe Rust, always compiled) says what the right answer is, bit by bit, integers and floats alike.
-//! - [`contract`] compares any other set of kernels with it, on the host and in the emulators.
+//! - [`contract`] compares any other set of kernels with it.
 //! - A NaN is a NaN: its sign and payload differ between processors and are not part of the contract.
 
 pub mod armv7em;

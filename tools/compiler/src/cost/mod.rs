@@ -1,7 +1,7 @@
 //! What a step will cost on a board, before anything is flashed: executed instructions, as the emulator counts them.
 //!
 //! Every kernel has a formula: known instruction counts of its loops where they are assembly, and factors that were
-//! fitted to emulator runs of about 200 layers of many shapes for the rest. `tinfer bench` prints the estimate beside
+//! fitted to emulator runs of 149 layers of many shapes for the rest. `tinfer bench` prints the estimate beside
 //! what it measures.
 
 mod armv7em;
