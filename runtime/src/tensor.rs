@@ -100,6 +100,7 @@ impl Shape {
     }
 
     /// Number of elements.
+    #[inline(never)]
     pub fn n_elements(&self) -> usize {
         self.dims().iter().fold(1, |n, &d| n * d as usize)
     }

@@ -26,14 +26,24 @@ fn main() -> ! {
     };
     // SAFETY: memory behind the firmware, which only the emulator's loader writes, before reset.
     let slot = unsafe { model_slot(MODEL_SLOT_ORIGIN, MODEL_SLOT_BYTES) };
-    let mut clock = InstructionClock::new(core.SYST, INSTRUCTIONS_PER_TICK);
-    match measure::measure(slot, arena.bytes(), OPERATORS, &mut clock, &mut PaintedStack::new()) {
+    let clock = InstructionClock::new(core.SYST, INSTRUCTIONS_PER_TICK);
+    match measure::measure(slot, arena.bytes(), OPERATORS, &clock, &mut PaintedStack::new()) {
         Ok(()) => semihosting::succeed(),
         Err(stage) => {
             Report.line(b'e', stage as u64);
             semihosting::fail()
         }
     }
+}
+
+/// No interrupt is switched on; the linker script wants one vector.
+#[unsafe(link_section = ".vector_table.interrupts")]
+#[unsafe(no_mangle)]
+static __INTERRUPTS: [unsafe extern "C" fn(); 1] = [DefaultHandler];
+
+unsafe extern "C" {
+    /// Of `cortex-m-rt`: does nothing for ever.
+    fn DefaultHandler();
 }
 
 #[panic_handler]

@@ -4,7 +4,8 @@ use tinfer::image::{ALIGNMENT, Envelope};
 use tinfer::operators::Operator;
 use tinfer::session::{Observer, StepDone, digest};
 use tinfer::{Image, Progress, Session};
-use tinfer_app::{Clock, StackMeter};
+use tinfer_app::StackMeter;
+use tinfer_cortex_m::InstructionClock;
 
 use crate::report::Report;
 
@@ -26,7 +27,7 @@ pub fn measure(
     slot: &[u8],
     arena: &mut [u8],
     operators: &[&Operator],
-    clock: &mut impl Clock,
+    clock: &InstructionClock,
     stack: &mut impl StackMeter,
 ) -> Result<(), Stage> {
     let image = Image::check(slot).map_err(|_| Stage::Check)?;
@@ -34,12 +35,12 @@ pub fn measure(
 
     fill_inputs(&mut session, slot)?;
     stack.start();
-    let start = clock.now();
+    let start = clock.ticks();
     let outcome = session.run();
-    let instructions = clock.now().wrapping_sub(start);
+    let ticks = clock.ticks().wrapping_sub(start);
     let used = stack.stop();
     outcome.map_err(|_| Stage::Run)?;
-    Report.line(b'r', instructions);
+    Report.line(b'r', ticks);
     Report.line(b's', used.run_bytes.into());
     let mut index = 0;
     while let Ok(output) = session.output(index) {
@@ -75,19 +76,19 @@ fn fill_inputs(session: &mut Session<'_, '_>, slot: &[u8]) -> Result<(), Stage> 
 }
 
 /// Reads the clock next to each operator, and reports afterwards.
-struct Steps<'c, C> {
-    clock: &'c mut C,
+struct Steps<'c> {
+    clock: &'c InstructionClock,
     start: u64,
 }
 
-impl<C: Clock> Observer for Steps<'_, C> {
+impl Observer for Steps<'_> {
     fn step_start(&mut self, _index: u32) {
-        self.start = self.clock.now();
+        self.start = self.clock.ticks();
     }
 
     fn step_done(&mut self, step: &StepDone<'_>) {
-        let instructions = self.clock.now().wrapping_sub(self.start);
-        Report.line(b't', instructions);
+        let ticks = self.clock.ticks().wrapping_sub(self.start);
+        Report.line(b't', ticks);
         Report.line(b'd', step.digest());
     }
 }

@@ -7,10 +7,10 @@ use tinfer_cortex_m::semihosting;
 ///
 /// | Letter | Number |
 /// |---|---|
-/// | `r` | instructions of a whole run |
+/// | `r` | ticks of a whole run |
 /// | `s` | bytes of stack that the run used |
 /// | `o` | digest of an output, in their order |
-/// | `t` | instructions of a step, in their order, of another run |
+/// | `t` | ticks of a step, in their order, of another run |
 /// | `d` | digest of the step's outputs |
 /// | `e` | the stage that failed, see [`crate::measure::Stage`] |
 pub struct Report;

@@ -52,12 +52,12 @@ impl Manifest {
 
     /// Model name.
     pub fn name(&self) -> &str {
-        text(&self.name)
+        padded_text(&self.name).unwrap_or("")
     }
 
     /// Board or instruction set that the image was converted for.
     pub fn target(&self) -> &str {
-        text(&self.target)
+        padded_text(&self.target).unwrap_or("")
     }
 
     /// Reads the TLV's value.
@@ -78,8 +78,8 @@ impl Manifest {
             security_counter: u32_at(bytes, 80)?,
         };
         let canonical = bytes.len() == SIZE
-            && padded::<32>(manifest.name()) == manifest.name
-            && padded::<16>(manifest.target()) == manifest.target
+            && padded_text(&manifest.name).is_some()
+            && padded_text(&manifest.target).is_some()
             && u16_at(bytes, 38)? == 0;
         canonical.then_some(manifest)
     }
@@ -115,9 +115,15 @@ fn padded<const N: usize>(value: &str) -> [u8; N] {
     out
 }
 
-fn text(field: &[u8]) -> &str {
+/// The text of a zero-padded field; `None` when something follows the first zero, or when it is no UTF-8.
+#[inline(never)]
+fn padded_text(field: &[u8]) -> Option<&str> {
     let end = field.iter().position(|&b| b == 0).unwrap_or(field.len());
-    field.get(..end).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("")
+    let (text, padding) = field.split_at_checked(end)?;
+    if padding.iter().any(|&b| b != 0) {
+        return None;
+    }
+    core::str::from_utf8(text).ok()
 }
 
 #[cfg(test)]

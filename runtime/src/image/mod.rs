@@ -136,6 +136,7 @@ impl<'i> Image<'i> {
     }
 
     /// The tensor with this index.
+    #[inline(never)]
     pub fn tensor(&self, index: u16) -> Option<TensorView> {
         tensors::view(self.tensors, index)
     }
@@ -152,12 +153,17 @@ impl<'i> Image<'i> {
 
     /// The model's inputs in the order of the ONNX file.
     pub fn inputs(&self) -> impl Iterator<Item = PortView<'i>> + use<'i> {
-        port::Ports::new(self.ports, self.n_ports).filter(|p| p.direction == port::Direction::Input)
+        self.ports().filter(|p| p.direction == port::Direction::Input)
     }
 
     /// The model's outputs in the order of the ONNX file.
     pub fn outputs(&self) -> impl Iterator<Item = PortView<'i>> + use<'i> {
-        port::Ports::new(self.ports, self.n_ports).filter(|p| p.direction == port::Direction::Output)
+        self.ports().filter(|p| p.direction == port::Direction::Output)
+    }
+
+    /// Inputs and outputs in the order of their records.
+    pub(crate) fn ports(&self) -> port::Ports<'i> {
+        port::Ports::new(self.ports, self.n_ports)
     }
 
     /// A documentation entry: licence, labels, layer names.

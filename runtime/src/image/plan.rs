@@ -7,7 +7,7 @@
 //! .. operator parameters, see the operator
 //! ```
 
-use super::bytes::{u8_at, u16_at, u32_at};
+use super::bytes::u16_at;
 use super::{ALIGNMENT, Image};
 use crate::error::LoadError;
 
@@ -33,21 +33,22 @@ pub struct StepView<'i> {
 
 impl<'i> StepView<'i> {
     fn parse(index: u32, bytes: &'i [u8]) -> Option<(Self, &'i [u8])> {
-        let n_inputs = u8_at(bytes, 2)?;
-        let n_outputs = u8_at(bytes, 3)?;
-        let length = usize::from(u16_at(bytes, 4)?);
+        let words: &[[u8; 2]; HEADER_SIZE / 2] = bytes.as_chunks().0.first_chunk()?;
+        let [code, [n_inputs, n_outputs], length, reserved, scratch @ ..] = *words;
+        let [[a, b], [c, d], [e, f], [g, h]] = scratch;
+        let length = usize::from(u16::from_le_bytes(length));
         let (record, rest) = bytes.split_at_checked(length)?;
         let n_indices = usize::from(n_inputs).checked_add(usize::from(n_outputs))?;
         let (indices, _) = record.get(HEADER_SIZE..)?.split_at_checked(n_indices.checked_mul(2)?)?;
         let parameters = record.get(parameters_offset(n_indices)..)?;
-        if !length.is_multiple_of(4) || u16_at(bytes, 6)? != 0 {
+        if !length.is_multiple_of(4) || reserved != [0; 2] {
             return None;
         }
         let step = StepView {
             index,
-            code: u16_at(record, 0)?,
-            scratch_offset: u32_at(record, 8)?,
-            scratch_bytes: u32_at(record, 12)?,
+            code: u16::from_le_bytes(code),
+            scratch_offset: u32::from_le_bytes([a, b, c, d]),
+            scratch_bytes: u32::from_le_bytes([e, f, g, h]),
             indices,
             n_inputs,
             parameters,

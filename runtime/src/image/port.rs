@@ -141,6 +141,7 @@ fn parse_preprocess(record: &[u8]) -> Option<Option<ImagePreprocess>> {
     }
 }
 
+#[inline(never)]
 fn parse<'i>(section: &'i [u8], record: &[u8]) -> Option<PortView<'i>> {
     let mut dims = [0; MAX_PORT_RANK];
     for (i, dim) in dims.iter_mut().enumerate() {
@@ -176,7 +177,7 @@ fn parse<'i>(section: &'i [u8], record: &[u8]) -> Option<PortView<'i>> {
 
 /// The ports of a section; stops early on bytes that were never checked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ports<'i> {
+pub(crate) struct Ports<'i> {
     section: &'i [u8],
     next: u32,
     n_ports: u32,

@@ -7,7 +7,7 @@
 //! ```
 
 use super::body::Section;
-use super::bytes::{RecordWriter, f32_at, i32_at, range, u8_at, u32_at};
+use super::bytes::{RecordWriter, range};
 use crate::error::LoadError;
 use crate::image::ALIGNMENT;
 use crate::tensor::{ElementType, MAX_RANK, Quantization, Shape};
@@ -39,6 +39,7 @@ pub struct TensorView {
 
 impl TensorView {
     /// Size of the data.
+    #[inline(never)]
     pub fn n_bytes(&self) -> usize {
         self.shape.n_elements().saturating_mul(self.element_type.size_bytes())
     }
@@ -62,32 +63,32 @@ impl TensorView {
     }
 }
 
-fn parse(record: &[u8]) -> Option<TensorView> {
-    let rank = u8_at(record, 1)? as usize;
-    let mut dims = [1u32; MAX_RANK];
-    for (i, dim) in dims.iter_mut().enumerate() {
-        *dim = u32_at(record, 8usize.checked_add(i.checked_mul(4)?)?)?;
-    }
-    if dims.get(rank..)?.iter().any(|&d| d != 1) || u8_at(record, 3)? != 0 || u32_at(record, 36)? != 0 {
+/// Every step of a run parses the records of its operands several times: fields of a record of known size need no
+/// checks.
+fn parse(record: &[u8; SIZE]) -> Option<TensorView> {
+    let words: &[[u8; 4]; SIZE / 4] = record.as_chunks().0.first_chunk()?;
+    let [[element_type, rank, placement, zero], offset, dims @ .., scale, zero_point, reserved] = words;
+    let dims: [u32; MAX_RANK] = dims.map(u32::from_le_bytes);
+    let (used, unused) = dims.split_at_checked(usize::from(*rank))?;
+    if unused.iter().any(|&d| d != 1) || *zero != 0 || *reserved != [0; 4] {
         return None;
     }
-    let offset = u32_at(record, 4)?;
+    let offset = u32::from_le_bytes(*offset);
     Some(TensorView {
-        element_type: ElementType::from_code(u8_at(record, 0)?)?,
-        shape: Shape::new(dims.get(..rank)?).ok()?,
-        placement: match u8_at(record, 2)? {
+        element_type: ElementType::from_code(*element_type)?,
+        shape: Shape::new(used).ok()?,
+        placement: match *placement {
             0 => Placement::Arena(offset),
             1 => Placement::Weights(offset),
             _ => return None,
         },
-        quantization: Quantization { scale: f32_at(record, 28)?, zero_point: i32_at(record, 32)? },
+        quantization: Quantization { scale: f32::from_le_bytes(*scale), zero_point: i32::from_le_bytes(*zero_point) },
     })
 }
 
 /// The record with this index of a section.
 pub(super) fn view(section: &[u8], index: u16) -> Option<TensorView> {
-    let start = usize::from(index).checked_mul(SIZE)?;
-    parse(section.get(start..start.checked_add(SIZE)?)?)
+    parse(section.as_chunks::<SIZE>().0.get(usize::from(index))?)
 }
 
 /// Every record is well formed and its data lie inside the arena or the weights section.

@@ -54,6 +54,7 @@ impl Window2d {
     ///
     /// Refused: zero extents, strides or dilations, tensors above [`MAX_ELEMENTS`], windows or strides above 2^14, and
     /// output positions whose window lies as a whole beyond the bottom or right edge.
+    #[inline(never)]
     pub fn check(self) -> Option<Self> {
         elements(&self.input)?;
         elements(&self.output)?;

@@ -54,11 +54,13 @@ impl<'a, 'i> StepContext<'a, 'i> {
     }
 
     /// Record of input `i`.
+    #[inline(never)]
     pub fn input(&self, i: usize) -> Option<TensorView> {
         self.image.tensor(self.step.input(i)?)
     }
 
     /// Record of output `i`.
+    #[inline(never)]
     pub fn output(&self, i: usize) -> Option<TensorView> {
         self.image.tensor(self.step.output(i)?)
     }

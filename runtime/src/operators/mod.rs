@@ -77,16 +77,19 @@ impl<'a> StepOperands<'a> {
     }
 
     /// Input `i` of whatever type.
+    #[inline(never)]
     pub fn any_input(&self, i: usize) -> Option<TensorView> {
         self.image.tensor(self.step.input(i)?)
     }
 
     /// Output `i` of whatever type.
+    #[inline(never)]
     pub fn any_output(&self, i: usize) -> Option<TensorView> {
         self.image.tensor(self.step.output(i)?)
     }
 
     /// Input `i`, which must exist and have this element type.
+    #[inline(never)]
     pub fn input(&self, i: usize, element_type: ElementType) -> Result<TensorView, &'static str> {
         let tensor = self.any_input(i).ok_or("an input is missing")?;
         if tensor.element_type == element_type { Ok(tensor) } else { Err("an input has the wrong element type") }
@@ -102,6 +105,7 @@ impl<'a> StepOperands<'a> {
     }
 
     /// Output `i`, which must exist and have this element type.
+    #[inline(never)]
     pub fn output(&self, i: usize, element_type: ElementType) -> Result<TensorView, &'static str> {
         let tensor = self.any_output(i).ok_or("an output is missing")?;
         if tensor.element_type == element_type { Ok(tensor) } else { Err("an output has the wrong element type") }

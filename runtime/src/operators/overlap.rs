@@ -90,9 +90,8 @@ fn may_overlap(
 /// Where a tensor is in the arena; `None` when it is elsewhere.
 fn bytes(tensor: Option<TensorView>) -> Option<Bytes> {
     match tensor {
-        Some(TensorView { placement: Placement::Arena(offset), shape, element_type, .. }) => {
-            let n_bytes = shape.n_elements().saturating_mul(element_type.size_bytes());
-            Some((offset, offset.saturating_add(u32::try_from(n_bytes).unwrap_or(u32::MAX))))
+        Some(tensor @ TensorView { placement: Placement::Arena(offset), .. }) => {
+            Some((offset, offset.saturating_add(u32::try_from(tensor.n_bytes()).unwrap_or(u32::MAX))))
         }
         _ => None,
     }

@@ -6,7 +6,7 @@
 
 use super::StepOperands;
 use crate::image::TensorView;
-use crate::image::bytes::{RecordWriter, u16_at};
+use crate::image::bytes::RecordWriter;
 use crate::kernels::geometry::{Strip, Window2d};
 use crate::kernels::portable::Divisor;
 
@@ -29,12 +29,12 @@ pub struct WindowRecord {
 impl WindowRecord {
     /// Reads the start of an operator's parameters.
     pub fn view(parameters: &[u8]) -> Option<Self> {
-        let pair = |at| Some([u16_at(parameters, at)?, u16_at(parameters, at + 2)?]);
-        let ([top, left], [bottom, right]) = (pair(12)?, pair(16)?);
+        let words: &[[u8; 2]; SIZE / 2] = parameters.as_chunks().0.first_chunk()?;
+        let [kh, kw, sh, sw, dh, dw, top, left, bottom, right] = words.map(u16::from_le_bytes);
         Some(WindowRecord {
-            kernel: pair(0)?,
-            stride: pair(4)?,
-            dilation: pair(8)?,
+            kernel: [kh, kw],
+            stride: [sh, sw],
+            dilation: [dh, dw],
             padding: [top, left, bottom, right],
         })
     }
@@ -46,6 +46,7 @@ impl WindowRecord {
     }
 
     /// The window between two tensors `[1, H, W, C]`, unchecked.
+    #[inline(never)]
     pub fn geometry(&self, input: &TensorView, output: &TensorView) -> Option<Window2d> {
         let [top, left, _, _] = self.padding;
         Some(Window2d {

@@ -8,7 +8,8 @@ pub use observer::{NoObserver, Observer, StepDone, digest};
 
 use crate::error::{BindError, RunError};
 use crate::image::plan::Steps;
-use crate::image::{ALIGNMENT, Image, PortView, TensorView};
+use crate::image::port::Direction;
+use crate::image::{ALIGNMENT, Image, TensorView};
 use crate::log;
 use crate::operators::{self, Operator, StepContext, arena_range};
 
@@ -74,7 +75,7 @@ impl<'a, 'i> Session<'a, 'i> {
     /// # Errors
     /// [`RunError::NoSuchPort`].
     pub fn input(&mut self, index: usize) -> Result<&mut [u8], RunError> {
-        let tensor = self.port_tensor(self.image.inputs(), index)?;
+        let tensor = self.port_tensor(Direction::Input, index)?;
         arena_range(&tensor).and_then(|r| self.arena.get_mut(r)).ok_or(RunError::Inconsistent { step: 0 })
     }
 
@@ -98,7 +99,7 @@ impl<'a, 'i> Session<'a, 'i> {
     /// # Errors
     /// [`RunError::NoSuchPort`].
     pub fn output(&self, index: usize) -> Result<&[u8], RunError> {
-        let tensor = self.port_tensor(self.image.outputs(), index)?;
+        let tensor = self.port_tensor(Direction::Output, index)?;
         arena_range(&tensor).and_then(|r| self.arena.get(r)).ok_or(RunError::Inconsistent { step: 0 })
     }
 
@@ -154,9 +155,10 @@ impl<'a, 'i> Session<'a, 'i> {
         self.image
     }
 
-    fn port_tensor(&self, mut ports: impl Iterator<Item = PortView<'i>>, index: usize) -> Result<TensorView, RunError> {
+    #[inline(never)]
+    fn port_tensor(&self, direction: Direction, index: usize) -> Result<TensorView, RunError> {
         let mut n_ports = 0;
-        for port in ports.by_ref() {
+        for port in self.image.ports().filter(|port| port.direction == direction) {
             if n_ports == index as u32 {
                 return self.image.tensor(port.tensor).ok_or(RunError::Inconsistent { step: 0 });
             }

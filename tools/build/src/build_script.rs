@@ -171,6 +171,8 @@ fn run(environment: &Environment, link_arguments: &[&str]) -> Result<(), BuildSc
     };
     write(&environment.out_dir.join("memory.x"), &memory_x(&board))?;
     write(&environment.out_dir.join("board.rs"), &constants(&board, &model))?;
+    // Names of interrupts, which a program that brings its own vectors may add to; there are none.
+    write(&environment.out_dir.join("device.x"), "")?;
     println!("cargo::rustc-link-search={}", environment.out_dir.display());
     for argument in link_arguments {
         println!("cargo::rustc-link-arg-bins={argument}");

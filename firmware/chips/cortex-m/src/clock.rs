@@ -31,7 +31,8 @@ impl InstructionClock {
         Self { _syst: syst, instructions_per_tick }
     }
 
-    fn ticks() -> u64 {
+    /// Ticks since the start, of which [`Clock::now`] makes instructions.
+    pub fn ticks(&self) -> u64 {
         loop {
             let before = ROUNDS.load(Ordering::Relaxed);
             let left = SYST::get_current();
@@ -53,7 +54,7 @@ impl Clock for InstructionClock {
 
     fn now(&mut self) -> u64 {
         let (instructions, ticks) = self.instructions_per_tick;
-        Self::ticks().wrapping_mul(u64::from(instructions)).checked_div(u64::from(ticks)).unwrap_or(0)
+        self.ticks().wrapping_mul(u64::from(instructions)).checked_div(u64::from(ticks)).unwrap_or(0)
     }
 }
 

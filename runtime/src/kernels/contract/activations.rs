@@ -3,7 +3,7 @@
 use super::{Bench, CAPACITY, Difference, Failure, KernelSet, random::Random};
 use crate::kernels::Operand;
 use crate::kernels::geometry::{MatMul, MatrixLayout, StridedLoops};
-use crate::kernels::portable::{AddI8, BatchMatMulI8, BinaryF32, MulI8, UnaryF32};
+use crate::kernels::portable::{AddI8, BatchMatMulI8, BinaryF32, MulI8, UnaryF32, softmax_table_bits};
 use crate::tensor::MAX_RANK;
 
 /// One case of every kernel of this file.
@@ -222,12 +222,13 @@ fn softmax(bench: &mut Bench, set: &KernelSet, reference: &KernelSet) -> Result<
         _ => r.range(2, 200),
     } as usize;
     let rows = CAPACITY / n;
-    // Halves every few steps, as e^-d does, down to 0.
+    // Halves every few steps, as e^-d does, from 1 down to 0.
+    let one = 1u32 << softmax_table_bits(n as u32);
     let decay = r.range(1, 40);
     let mut table = [0; 256];
     for (d, entry) in table.iter_mut().enumerate() {
         let halvings = d as u32 / decay;
-        *entry = if halvings > 31 { 0 } else { ((1 << 22) - (d as u32 % decay) * ((1 << 21) / decay)) >> halvings };
+        *entry = if halvings > 31 { 0 } else { (one - (d as u32 % decay) * (one / 2 / decay)) >> halvings };
     }
     bench.kernel = "softmax_i8";
     let b = &mut bench.bytes;

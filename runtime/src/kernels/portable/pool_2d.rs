@@ -264,10 +264,10 @@ fn pool<T: Copy, A: Copy>(
             let mut first =
                 y.taps.position.wrapping_mul(input_width).wrapping_add(x.taps.position).wrapping_mul(channels);
             let end = first.wrapping_add(channels);
-            while end.wrapping_sub(first) >= 16 {
-                let folded = fold_block::<_, _, 16>(memory.input(), first, pitch, y.taps, x.taps, start, &fold)?;
+            while end.wrapping_sub(first) >= BLOCK {
+                let folded = fold_block::<_, _, BLOCK>(memory.input(), first, pitch, y.taps, x.taps, start, &fold)?;
                 *memory.output().get_mut(target_at..)?.first_chunk_mut()? = folded.map(|v| finish(y, x, v));
-                (first, target_at) = (first.wrapping_add(16), target_at.wrapping_add(16));
+                (first, target_at) = (first.wrapping_add(BLOCK), target_at.wrapping_add(BLOCK));
             }
             while first < end {
                 let [folded] = fold_block::<_, _, 1>(memory.input(), first, pitch, y.taps, x.taps, start, &fold)?;
@@ -278,6 +278,9 @@ fn pool<T: Copy, A: Copy>(
     }
     Some(())
 }
+
+/// Channels side by side.
+const BLOCK: usize = 16;
 
 #[inline(always)]
 fn fold_block<T: Copy, A: Copy, const N: usize>(

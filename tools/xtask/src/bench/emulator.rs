@@ -42,7 +42,7 @@ pub fn run(board: &Board, elf: &Path, slot: &[u8], folder: &Path) -> Result<Meas
     command.args(["-device", &format!("loader,file={file},addr={origin:#x},force-raw=on")]);
     let output = process::output_within(&mut command, LIMIT)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let measured = parse(&text)?;
+    let measured = parse(&text, facts.instructions_per_tick)?;
     if !output.status.success() {
         bail!("the program gave up: {}\n{}", String::from_utf8_lossy(&output.stderr).trim(), text.trim());
     }
@@ -70,14 +70,15 @@ impl Measured {
 }
 
 /// Lines as `firmware/bench/src/report.rs` writes them.
-fn parse(text: &str) -> Result<Measured> {
+fn parse(text: &str, instructions_per_tick: f64) -> Result<Measured> {
     let mut measured = Measured::default();
+    let instructions = |ticks: u64| (ticks as f64 * instructions_per_tick).round() as u64;
     for line in text.lines() {
         let (letter, digits) = line.split_once(' ').with_context(|| format!("not a line of the program: {line}"))?;
         let number = u64::from_str_radix(digits, 16).with_context(|| format!("not a line of the program: {line}"))?;
         match letter {
-            "r" => measured.instructions = number,
-            "t" => measured.steps.push(number),
+            "r" => measured.instructions = instructions(number),
+            "t" => measured.steps.push(instructions(number)),
             "s" => measured.stack_bytes = number,
             "o" => measured.output_digests.push(number),
             "d" => measured.step_digests.push(number),
@@ -107,10 +108,10 @@ mod tests {
     fn lines_are_read() {
         let text = "r 0000000000000010\ns 00000000000000ff\no 00000000deadbeef\nt 0000000000000002\n\
                     d ffffffffffffffff\n";
-        let measured = parse(text).unwrap();
+        let measured = parse(text, 40.0).unwrap();
         let expected = Measured {
-            instructions: 16,
-            steps: vec![2],
+            instructions: 640,
+            steps: vec![80],
             stack_bytes: 255,
             output_digests: vec![0xdead_beef],
             step_digests: vec![u64::MAX],
@@ -121,7 +122,7 @@ mod tests {
     #[test]
     fn failures_have_a_sentence() {
         for (text, word) in [("e 0000000000000002", "cannot bind"), ("x 1", "not a line"), ("hello", "not a line")] {
-            let error = format!("{:#}", parse(text).unwrap_err());
+            let error = format!("{:#}", parse(text, 40.0).unwrap_err());
             assert!(error.contains(word), "{error}");
         }
     }
