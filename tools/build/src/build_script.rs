@@ -25,7 +25,12 @@ pub fn board() {
 
 /// The same for a program without a log that serves any board: the one named by `TINFER_BOARD`.
 pub fn any_board() {
-    end(Environment::of_any_board().and_then(|environment| run(&environment, &["--nmagic", "-Tlink.x"])));
+    end(Environment::of_any_board().and_then(|environment| {
+        // Names of interrupts, for a program that brings its own vectors; there are none. A board's firmware finds the
+        // file of its chip's crate, which this one would hide.
+        write(&environment.out_dir.join("device.x"), "")?;
+        run(&environment, &["--nmagic", "-Tlink.x"])
+    }));
 }
 
 fn end(outcome: Result<(), BuildScriptError>) {
@@ -171,8 +176,6 @@ fn run(environment: &Environment, link_arguments: &[&str]) -> Result<(), BuildSc
     };
     write(&environment.out_dir.join("memory.x"), &memory_x(&board))?;
     write(&environment.out_dir.join("board.rs"), &constants(&board, &model))?;
-    // Names of interrupts, which a program that brings its own vectors may add to; there are none.
-    write(&environment.out_dir.join("device.x"), "")?;
     println!("cargo::rustc-link-search={}", environment.out_dir.display());
     for argument in link_arguments {
         println!("cargo::rustc-link-arg-bins={argument}");
