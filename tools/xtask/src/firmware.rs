@@ -69,6 +69,10 @@ pub fn build(project: &Project, board: &Board, noise: Noise) -> Result<PathBuf> 
 /// What rustc must know beside the target: the instruction set that the kernels are chosen for.
 pub fn flags(board: &Board) -> Vec<String> {
     let mut flags = vec!["--cfg".to_owned(), format!("kernel_isa=\"{}\"", board.isa)];
+    if board.isa == "armv7em" && board.target.starts_with("thumbv8m.main") {
+        // The DSP extension is an option of Armv8-M, which naming the core switches on.
+        flags.extend(["-C".to_owned(), format!("target-cpu={}", board.cpu)]);
+    }
     if board.isa == "mve" {
         // No armv8.1-m target exists; the vector unit is switched on by hand.
         flags.extend(["-C".to_owned(), "target-feature=+v8.1m.main,+mve,+lob".to_owned()]);

@@ -1,18 +1,20 @@
 #![no_std]
 //! Peripherals of Arm's MPS2 and MPS3 boards, as QEMU emulates them: a serial port, a lamp, a button, and the emulator's
-//! exit.
+//! exit; and the firmware of these boards.
 //!
-//! Source: Arm DAI 0385, DAI 0386 and DAI 0547 (memory maps), Arm DDI 0479 (CMSDK UART).
+//! Source: Arm DAI 0385, DAI 0386, DAI 0505 and DAI 0547 (memory maps), Arm DDI 0479 (CMSDK UART).
 
 mod board_io;
 mod memory_map;
 mod register;
 mod semihosting;
+mod serve;
 mod uart;
 
 pub use board_io::{Button, Lamp};
 pub use memory_map::MemoryMap;
 pub use semihosting::give_up;
+pub use serve::{Memory, serve};
 pub use uart::Uart;
 
 use cortex_m::Peripherals;

@@ -17,6 +17,10 @@ impl MemoryMap {
     // SAFETY: UART 0 and the FPGA's I/O in Arm DAI 0385 and DAI 0386.
     pub const MPS2: Self = unsafe { Self::new(0x4000_4000, 0, 0x4002_8000) };
 
+    /// AN505 on MPS2+ boards, through the secure aliases: the firmware runs in the secure state that reset leaves.
+    // SAFETY: UART 0 and the FPGA's I/O in Arm DAI 0505.
+    pub const AN505: Self = unsafe { Self::new(0x5020_0000, 32, 0x5030_2000) };
+
     /// AN547 on MPS3 boards.
     // SAFETY: UART 0 and the FPGA's I/O in Arm DAI 0547.
     pub const AN547: Self = unsafe { Self::new(0x4930_3000, 33, 0x4930_2000) };

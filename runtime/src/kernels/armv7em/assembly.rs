@@ -1,5 +1,13 @@
 //! Pieces of assembly that several inner loops share.
 
+/// The DSP extension as the assembler knows it: Rust also reads assembly without the target's features, and on Armv8-M the
+/// extension is one.
+macro_rules! architecture {
+    () => {
+        ".arch armv7e-m"
+    };
+}
+
 /// Two multiply-accumulates for both channels of word `\w`: pixels `\x` and `\y`.
 macro_rules! products {
     ($w:literal, $x:literal, $y:literal) => {

@@ -99,6 +99,7 @@ struct Counts {
 #[unsafe(naked)]
 unsafe extern "C" fn pixel_pairs(_frame: *const Frame) {
     naked_asm!(
+        architecture!(),
         "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
         "sub sp, #88",
         "add r1, sp, #16",
@@ -310,6 +311,7 @@ macro_rules! fold {
 #[unsafe(naked)]
 unsafe extern "C" fn vector(_input: *const i8, _stream: *const u32, _output: *mut i8, _counts: *const Counts) {
     naked_asm!(
+        architecture!(),
         "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
         "sub sp, #40",
         "ldr r6, [r3]",
@@ -472,6 +474,7 @@ macro_rules! one_sum {
 #[unsafe(naked)]
 unsafe extern "C" fn sums(_places: *const [*mut i8; 3], _n: usize, _sum: *const Sum) {
     naked_asm!(
+        architecture!(),
         "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
         "ldmia r2, {{r4, r5, r6, r7}}",
         "mov r3, r1",
@@ -508,6 +511,7 @@ unsafe extern "C" fn sums(_places: *const [*mut i8; 3], _n: usize, _sum: *const 
 #[unsafe(naked)]
 unsafe extern "C" fn rows_of_bytes(_source: *const i8, _target: *mut i8, _run: usize, _rows: *const [usize; 3]) {
     naked_asm!(
+        architecture!(),
         "push {{r4, r5, r6, r7, r8, lr}}",
         "ldmia r3, {{r4, r5, r6}}",
         "1:",
@@ -540,6 +544,7 @@ unsafe extern "C" fn rows_of_bytes(_source: *const i8, _target: *mut i8, _run: u
 #[unsafe(naked)]
 unsafe extern "C" fn channel(_source: *const i8, _plane: *mut i16, _shape: *const [usize; 5]) {
     naked_asm!(
+        architecture!(),
         "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
         "ldmia r2, {{r4, r5, r6, r7, r8}}",
         "add r9, r4, r4, lsl #1",
@@ -670,6 +675,7 @@ unsafe extern "C" fn plane_stride_1(
     _shape: *const [usize; 5],
 ) {
     naked_asm!(
+        architecture!(),
         plane_prologue!(),
         "1:",
         next_row!(),
@@ -728,6 +734,7 @@ unsafe extern "C" fn plane_stride_2(
     _shape: *const [usize; 5],
 ) {
     naked_asm!(
+        architecture!(),
         plane_prologue!(),
         "1:",
         next_row!(),
