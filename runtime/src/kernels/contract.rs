@@ -104,6 +104,11 @@ pub const PINNED_CASES: u32 = 500;
 /// See [`PINNED_CASES`].
 pub const PINNED_DIGEST: u64 = 0x5dc4_fda1_de2f_26ee;
 
+/// Cases of each kernel in the emulators.
+pub const EMULATOR_CASES: u32 = 2000;
+/// What they are drawn from.
+pub const EMULATOR_SEED: u64 = 1;
+
 /// The first difference between two sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {

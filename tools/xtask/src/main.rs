@@ -7,6 +7,7 @@ mod demo;
 mod dist;
 mod docs;
 mod firmware;
+mod kernels;
 mod process;
 mod project;
 mod setup;

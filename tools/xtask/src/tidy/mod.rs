@@ -121,7 +121,7 @@ fn may_be_unsafe(file: &Path) -> bool {
 }
 
 /// Chips, and programs with a reset vector.
-const UNSAFE_FOLDERS: [&str; 3] = ["firmware/boards", "firmware/chips", "firmware/bench"];
+const UNSAFE_FOLDERS: [&str; 4] = ["firmware/boards", "firmware/chips", "firmware/bench", "firmware/contract"];
 
 fn check_tract(file: &Path, code: &Code, findings: &mut Vec<Finding>) {
     if file.starts_with("tools/compiler/src/import") {

@@ -8,7 +8,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 
 pub(super) static LIST: &[Comparison] = &[
     Comparison {
-        name: "conv_2d_i8",
+        name: "conv_2d_i8_in_place",
         isa: Isa::Portable,
         never: &[],
         kernel: Kernel::Conv2d(Fast {
@@ -21,7 +21,7 @@ pub(super) static LIST: &[Comparison] = &[
         }),
     },
     Comparison {
-        name: "depthwise_conv_2d_i8",
+        name: "depthwise_conv_2d_i8_in_place",
         isa: Isa::Portable,
         never: &[],
         kernel: Kernel::DepthwiseConv2d(Fast {
@@ -33,7 +33,7 @@ pub(super) static LIST: &[Comparison] = &[
         }),
     },
     Comparison {
-        name: "max_pool_2d_i8",
+        name: "max_pool_2d_i8_in_place",
         isa: Isa::Portable,
         never: &[Edge::ZeroPointMin, Edge::ZeroPointMax],
         kernel: Kernel::MaxPool2d(Fast {
@@ -43,7 +43,7 @@ pub(super) static LIST: &[Comparison] = &[
         }),
     },
     Comparison {
-        name: "average_pool_2d_i8",
+        name: "average_pool_2d_i8_in_place",
         isa: Isa::Portable,
         never: &[],
         kernel: Kernel::AveragePool2d(Fast {
