@@ -189,6 +189,11 @@ fn compute(graph: &Graph, node: &Node, x: &[&[f64]]) -> Result<Vec<f64>, String>
             x[0].chunks(last).flat_map(|row| softmax(row).collect::<Vec<_>>()).collect()
         }
         Operator::Reshape => x[0].to_vec(),
+        Operator::Rows { start } => {
+            let row: usize = out[2..].iter().product();
+            x[0][start * row..(start + out[1]) * row].to_vec()
+        }
+        Operator::JoinRows => x.concat(),
         Operator::Transpose { permutation } => transpose(x[0], shape(0), permutation),
         Operator::Pad { pads, value } => {
             let (own, strides) = (shape(0), strides(shape(0)));

@@ -262,6 +262,15 @@ pub enum Operator {
     Softmax,
     /// Same elements in the same order. inputs: x; the output's shape says the rest. Never becomes a step of the plan.
     Reshape,
+    /// Some rows of an image, without a copy. inputs: x [1, H, W, C]; the output's shape says how many. Never becomes a
+    /// step of the plan.
+    Rows {
+        /// The first row.
+        start: usize,
+    },
+    /// An image whose rows were made in strips, without a copy. inputs: x0, x1, … [1, h, W, C] from top to bottom, read
+    /// by nobody else. Never becomes a step of the plan.
+    JoinRows,
     /// inputs: x; axis i of the output is axis `permutation[i]` of the input.
     Transpose {
         /// Axes of the input in the output's order.

@@ -132,7 +132,7 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
                 elementwise::pack
             }
             Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } => movement::pack,
-            Operator::Reshape => continue,
+            Operator::Reshape | Operator::Rows { .. } | Operator::JoinRows => continue,
         };
         steps.begin(step);
         let kernel = packer(&mut steps, node)?;

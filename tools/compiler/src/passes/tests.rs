@@ -108,6 +108,8 @@ fn name(operator: &Operator) -> &'static str {
         Operator::AveragePool2d { .. } => "AveragePool2d",
         Operator::Softmax => "Softmax",
         Operator::Reshape => "Reshape",
+        Operator::Rows { .. } => "Rows",
+        Operator::JoinRows => "JoinRows",
         Operator::Transpose { .. } => "Transpose",
         Operator::Pad { .. } => "Pad",
         Operator::Concat { .. } => "Concat",

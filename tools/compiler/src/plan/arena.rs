@@ -16,7 +16,7 @@
 //!
 //! All sizes are in units of [`ARENA_ALIGNMENT`](super::ARENA_ALIGNMENT).
 
-use super::lifetimes::{Buffer, Kind, Overlap};
+use super::lifetimes::{Buffer, Kind, Overlap, saved_units};
 use super::search::{Outcome, Problem, Search};
 
 /// Offsets of all buffers and what is known about their quality.
@@ -72,8 +72,7 @@ fn live_bound(buffers: &[Buffer], overlaps: &[Overlap]) -> usize {
     // The live set only shrinks between two births, so the steps of birth see every maximum.
     let at = |step: usize| {
         let live: usize = buffers.iter().filter(|b| b.is_live_at(step)).map(Buffer::units).sum();
-        let saved = overlaps.iter().filter(|o| o.step == step).map(|o| o.saved_units(buffers)).max();
-        live - saved.unwrap_or(0)
+        live.saturating_sub(saved_units(overlaps, step, buffers))
     };
     buffers.iter().map(|b| at(b.first)).max().unwrap_or(0)
 }

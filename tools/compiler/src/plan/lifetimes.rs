@@ -1,5 +1,6 @@
 //! Which tensors share memory, and from which step to which step each piece of memory is needed.
 
+use super::views::{View, Views};
 use super::{ARENA_ALIGNMENT, Step};
 use crate::choose::{Chosen, Overlap as KernelOverlap};
 use crate::graph::{Graph, Node, Operator, TensorId};
@@ -7,7 +8,11 @@ use crate::graph::{Graph, Node, Operator, TensorId};
 /// Where a tensor's elements are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Storage {
-    Buffer(usize),
+    /// In a buffer, from this byte on.
+    Buffer {
+        buffer: usize,
+        start: usize,
+    },
     Constant(TensorId),
     Unused,
 }
@@ -17,7 +22,7 @@ pub(super) enum Storage {
 pub(super) struct Buffer {
     pub first: usize,
     pub last: usize,
-    /// Largest of its tensors.
+    /// Size of the tensor whose views all others in it are.
     pub bytes: usize,
     /// The step whose working memory it is; such a buffer holds no tensor.
     pub scratch_of: Option<usize>,
@@ -40,14 +45,12 @@ impl Buffer {
     }
 }
 
-/// A step that may write its result over an operand that nobody needs after it.
+/// Two buffers of which the younger one may be written over the older one as far as that is used up.
 #[derive(Clone, Debug)]
 pub(super) struct Overlap {
-    /// The step that reads `input` last and writes `output` first.
-    pub step: usize,
-    /// Buffer of the operand.
+    /// The older one, read last while the younger one is live.
     pub input: usize,
-    /// Buffer of the result.
+    /// The younger one, written after the last write to the older one.
     pub output: usize,
     pub kind: Kind,
 }
@@ -71,6 +74,21 @@ impl Overlap {
         };
         (input + output).saturating_sub(least)
     }
+
+    /// Whether both are needed in the step.
+    pub fn is_live_at(&self, step: usize, buffers: &[Buffer]) -> bool {
+        buffers[self.input].is_live_at(step) && buffers[self.output].is_live_at(step)
+    }
+}
+
+/// The most that overlaps save in one step.
+///
+/// In an elementwise step the result lies over one of the operands, so only one of its overlaps counts.
+pub(super) fn saved_units(overlaps: &[Overlap], step: usize, buffers: &[Buffer]) -> usize {
+    let live = || overlaps.iter().filter(|o| o.is_live_at(step, buffers));
+    let together = live().filter(|o| o.kind == Kind::Together).map(|o| o.saved_units(buffers)).max();
+    let leads: usize = live().filter(|o| o.kind != Kind::Together).map(|o| o.saved_units(buffers)).sum();
+    together.unwrap_or(0) + leads
 }
 
 /// The memory problem of a graph.
@@ -85,23 +103,28 @@ pub(super) struct Lifetimes {
 impl Lifetimes {
     /// The problem when the nodes run in `order`.
     pub fn new(graph: &Graph, order: &[usize], choose: &dyn Fn(&Graph, &Node) -> Chosen) -> Self {
-        let mut lifetimes =
-            Lifetimes { steps: Vec::new(), buffers: Vec::new(), overlaps: Vec::new(), storage: initial_storage(graph) };
+        let mut lifetimes = Lifetimes {
+            steps: Vec::new(),
+            buffers: Vec::new(),
+            overlaps: Vec::new(),
+            storage: vec![Storage::Unused; graph.tensors.len()],
+        };
+        let views = Views::new(graph);
+        let mut buffer_of_root = vec![None; graph.tensors.len()];
         for port in &graph.inputs {
-            lifetimes.write(graph, port.tensor, 0);
+            lifetimes.write(graph, &views, &mut buffer_of_root, port.tensor, 0);
         }
         for &idx in order {
             let node = &graph.nodes[idx];
-            if node.operator == Operator::Reshape {
-                lifetimes.storage[node.outputs[0].0] = lifetimes.storage[node.inputs[0].0];
+            if is_view(&node.operator) {
                 continue;
             }
             let step = lifetimes.steps.len();
             for &input in &node.inputs {
-                lifetimes.extend(input, step);
+                lifetimes.read(&views, &buffer_of_root, input, step);
             }
             for &output in &node.outputs {
-                lifetimes.write(graph, output, step);
+                lifetimes.write(graph, &views, &mut buffer_of_root, output, step);
             }
             let kernel = choose(graph, node);
             let bytes = kernel.scratch_bytes;
@@ -114,31 +137,51 @@ impl Lifetimes {
         // The outside reads results after the last step.
         let end = lifetimes.steps.len();
         for port in &graph.outputs {
-            lifetimes.extend(port.tensor, end);
+            lifetimes.read(&views, &buffer_of_root, port.tensor, end);
+        }
+        for (tensor, storage) in lifetimes.storage.iter_mut().enumerate() {
+            let View { root, start } = views.of(TensorId(tensor));
+            *storage = match (&graph.tensor(root).constant, buffer_of_root[root.0]) {
+                (Some(_), _) => Storage::Constant(root),
+                (None, Some(buffer)) => Storage::Buffer { buffer, start },
+                (None, None) => Storage::Unused,
+            };
         }
         for step in 0..lifetimes.steps.len() {
             let overlaps = lifetimes.overlaps_of(graph, step);
             lifetimes.overlaps.extend(overlaps);
         }
+        let strips = lifetimes.overlaps_of_strips(graph);
+        lifetimes.overlaps.extend(strips);
         lifetimes
     }
 
     /// The tensor receives its value in this step.
-    fn write(&mut self, graph: &Graph, tensor: TensorId, step: usize) {
-        match self.storage[tensor.0] {
-            Storage::Buffer(b) => self.buffers[b].last = self.buffers[b].last.max(step),
-            Storage::Unused => {
-                self.storage[tensor.0] = Storage::Buffer(self.buffers.len());
-                let bytes = graph.tensor(tensor).n_bytes();
+    fn write(
+        &mut self,
+        graph: &Graph,
+        views: &Views,
+        buffer_of_root: &mut [Option<usize>],
+        tensor: TensorId,
+        step: usize,
+    ) {
+        let root = views.of(tensor).root;
+        if graph.tensor(root).constant.is_some() {
+            return;
+        }
+        match buffer_of_root[root.0] {
+            Some(b) => self.buffers[b].last = self.buffers[b].last.max(step),
+            None => {
+                buffer_of_root[root.0] = Some(self.buffers.len());
+                let bytes = graph.tensor(root).n_bytes();
                 self.buffers.push(Buffer { first: step, last: step, bytes, scratch_of: None, offset: 0 });
             }
-            Storage::Constant(_) => {}
         }
     }
 
     /// The tensor is still needed in this step.
-    fn extend(&mut self, tensor: TensorId, step: usize) {
-        if let Storage::Buffer(b) = self.storage[tensor.0] {
+    fn read(&mut self, views: &Views, buffer_of_root: &[Option<usize>], tensor: TensorId, step: usize) {
+        if let Some(b) = buffer_of_root[views.of(tensor).root.0] {
             self.buffers[b].last = self.buffers[b].last.max(step);
         }
     }
@@ -147,11 +190,12 @@ impl Lifetimes {
     fn overlaps_of(&self, graph: &Graph, step: usize) -> Vec<Overlap> {
         let Step { node, kernel, inputs, outputs, .. } = &self.steps[step];
         let [output] = outputs[..] else { return Vec::new() };
-        let Some(output_buffer) = self.buffer_of(output).filter(|&b| self.buffers[b].first == step) else {
+        // A buffer that is written for the first time, from its start on.
+        let Some((output_buffer, 0)) = self.place(output).filter(|&(b, _)| self.buffers[b].first == step) else {
             return Vec::new();
         };
-        let dying = |id: TensorId| self.buffer_of(id).filter(|&b| b != output_buffer && self.buffers[b].last == step);
-        let overlap = |input, kind| Overlap { step, input, output: output_buffer, kind };
+        let dying = |id: TensorId| self.place(id).filter(|&(b, _)| b != output_buffer && self.buffers[b].last == step);
+        let overlap = |input, kind| Overlap { input, output: output_buffer, kind };
         if is_elementwise(&graph.nodes[*node].operator) {
             let result = graph.tensor(output);
             let fits = |&&id: &&TensorId| {
@@ -159,40 +203,83 @@ impl Lifetimes {
                 operand.n_elements() == result.n_elements()
                     && operand.element_type.size_bytes() == result.element_type.size_bytes()
             };
-            let mut operands: Vec<usize> = inputs.iter().filter(fits).filter_map(|&id| dying(id)).collect();
+            let operands = inputs.iter().filter(fits).filter_map(|&id| dying(id));
+            let mut operands: Vec<usize> = operands.filter(|&(_, start)| start == 0).map(|(b, _)| b).collect();
             operands.dedup();
             return operands.into_iter().map(|input| overlap(input, Kind::Together)).collect();
         }
-        let Some(input) = inputs.first().and_then(|&id| dying(id)) else { return Vec::new() };
-        if inputs[1..].iter().any(|&other| self.buffer_of(other) == Some(input)) {
+        let Some((input, start)) = inputs.first().and_then(|&id| dying(id)) else { return Vec::new() };
+        if inputs[1..].iter().any(|&other| self.place(other).is_some_and(|(b, _)| b == input)) {
             return Vec::new();
         }
         let kind = match kernel.overlap {
-            KernelOverlap::Never => return Vec::new(),
-            KernelOverlap::SameStart => Kind::Together,
-            // Two buffers never have the same offset, so that their order is that of their offsets.
-            KernelOverlap::Lead(bytes) => Kind::Lead { units: bytes.div_ceil(ARENA_ALIGNMENT).max(1) },
+            KernelOverlap::SameStart if start == 0 => Kind::Together,
+            KernelOverlap::Never | KernelOverlap::SameStart => return Vec::new(),
+            // What is below the operand in its buffer is not needed any more.
+            KernelOverlap::Lead(bytes) => lead(bytes.saturating_sub(start)),
         };
         let overlap = overlap(input, kind);
         if overlap.saved_units(&self.buffers) == 0 { Vec::new() } else { vec![overlap] }
     }
 
-    fn buffer_of(&self, tensor: TensorId) -> Option<usize> {
+    /// Where an image that is made in strips may lie over the image that the strips are made from: as far as rows of the
+    /// one are written only where rows of the other are not read any more.
+    fn overlaps_of_strips(&self, graph: &Graph) -> Vec<Overlap> {
+        // Per buffer: step, first byte and end of every access.
+        let mut reads = vec![Vec::new(); self.buffers.len()];
+        let mut writes = vec![Vec::new(); self.buffers.len()];
+        for (step, s) in self.steps.iter().enumerate() {
+            for (accesses, ids) in [(&mut reads, &s.inputs), (&mut writes, &s.outputs)] {
+                for &id in ids {
+                    if let Some((b, start)) = self.place(id) {
+                        accesses[b].push((step, start, start + graph.tensor(id).n_bytes()));
+                    }
+                }
+            }
+        }
+        let mut overlaps = Vec::new();
+        for (output, written) in writes.iter().enumerate().filter(|(_, w)| w.len() > 1) {
+            let first = self.buffers[output].first;
+            let older = (0..self.buffers.len()).filter(|&input| {
+                let buffer = &self.buffers[input];
+                let is_made_before = writes[input].iter().all(|&(step, ..)| step < first);
+                buffer.first < first && first < buffer.last && buffer.last < self.buffers[output].last && is_made_before
+            });
+            for input in older {
+                // What a step writes may reach up to what the same or a later step reads.
+                let reach = |&(step, _, end): &(usize, usize, usize)| {
+                    let needed = reads[input].iter().filter(|r| r.0 >= step).map(|r| r.1).min();
+                    needed.map(|needed| end.saturating_sub(needed))
+                };
+                let overlap =
+                    Overlap { input, output, kind: lead(written.iter().filter_map(reach).max().unwrap_or(0)) };
+                if overlap.saved_units(&self.buffers) > 0 {
+                    overlaps.push(overlap);
+                }
+            }
+        }
+        overlaps
+    }
+
+    /// Buffer of a tensor, and the byte in it where the tensor starts.
+    fn place(&self, tensor: TensorId) -> Option<(usize, usize)> {
         match self.storage[tensor.0] {
-            Storage::Buffer(b) => Some(b),
+            Storage::Buffer { buffer, start } => Some((buffer, start)),
             _ => None,
         }
     }
 }
 
-fn is_elementwise(operator: &Operator) -> bool {
-    matches!(operator, Operator::Unary(_) | Operator::Binary { .. } | Operator::Requantize)
+/// Two buffers never have the same offset by a lead, so that their order is that of their offsets.
+fn lead(bytes: usize) -> Kind {
+    Kind::Lead { units: bytes.div_ceil(ARENA_ALIGNMENT).max(1) }
 }
 
-fn initial_storage(graph: &Graph) -> Vec<Storage> {
-    let of = |(i, t): (usize, &crate::graph::Tensor)| match t.constant {
-        Some(_) => Storage::Constant(TensorId(i)),
-        None => Storage::Unused,
-    };
-    graph.tensors.iter().enumerate().map(of).collect()
+/// Whether a node's result is another name for memory of its operands.
+pub(super) fn is_view(operator: &Operator) -> bool {
+    matches!(operator, Operator::Reshape | Operator::Rows { .. } | Operator::JoinRows)
+}
+
+fn is_elementwise(operator: &Operator) -> bool {
+    matches!(operator, Operator::Unary(_) | Operator::Binary { .. } | Operator::Requantize)
 }

@@ -101,7 +101,7 @@ fn occupied_bytes(live: &[LiveTensor]) -> usize {
 /// Names of the tensors in a buffer that are read or written in the step, or else of the last one written there before
 /// it.
 fn names_during(graph: &Graph, planned: &Planned, buffer: usize, step: usize) -> String {
-    let lives_here = |id: &TensorId| planned.storage[id.0] == Storage::Buffer(buffer);
+    let lives_here = |id: &TensorId| matches!(planned.storage[id.0], Storage::Buffer { buffer: b, .. } if b == buffer);
     let now = &planned.steps[step];
     let mut ids: Vec<TensorId> = now.inputs.iter().chain(&now.outputs).copied().filter(lives_here).collect();
     if ids.is_empty() {

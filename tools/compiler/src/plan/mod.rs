@@ -14,6 +14,7 @@ mod memory_map;
 mod search;
 #[cfg(test)]
 mod tests;
+mod views;
 
 pub use memory_map::{LiveTensor, MemoryMap, StepMemory};
 
@@ -133,7 +134,9 @@ fn place(lifetimes: Lifetimes, graph: &Graph) -> Planned {
         .iter()
         .zip(&graph.tensors)
         .map(|(storage, tensor)| match *storage {
-            Storage::Buffer(b) => Placement::Arena(Region { offset: buffers[b].offset, bytes: tensor.n_bytes() }),
+            Storage::Buffer { buffer, start } => {
+                Placement::Arena(Region { offset: buffers[buffer].offset + start, bytes: tensor.n_bytes() })
+            }
             Storage::Constant(id) => Placement::Constant(id),
             Storage::Unused => Placement::Unused,
         })

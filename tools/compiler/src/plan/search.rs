@@ -37,8 +37,8 @@ struct Neighbour {
 struct Section {
     /// Body and size of the largest of its buffers that are live.
     live: Vec<(usize, usize)>,
-    /// Two of the bodies and by how much they may overlap.
-    overlap: Option<([usize; 2], usize)>,
+    /// Pairs of bodies and by how much they may overlap.
+    overlaps: Vec<([usize; 2], usize)>,
 }
 
 impl Problem {
@@ -76,11 +76,11 @@ impl Problem {
         let section = |&step: &usize| {
             let size =
                 |m: &[usize]| m.iter().map(|&i| &buffers[i]).filter(|b| b.is_live_at(step)).map(Buffer::units).max();
-            let overlap = overlaps.iter().find(|o| o.step == step && matches!(o.kind, Kind::Lead { .. }));
-            let overlap = overlap.map(|o| ([body_of[o.input], body_of[o.output]], o.saved_units(buffers)));
+            let leads = overlaps.iter().filter(|o| o.kind != Kind::Together && o.is_live_at(step, buffers));
+            let pairs = leads.map(|o| ([body_of[o.input], body_of[o.output]], o.saved_units(buffers)));
             Section {
                 live: (0..members.len()).filter_map(|b| Some((b, size(&members[b])?))).collect(),
-                overlap: overlap.filter(|([a, b], _)| a != b),
+                overlaps: pairs.filter(|([a, b], _)| a != b).collect(),
             }
         };
         Problem {
@@ -254,11 +254,9 @@ impl<'a> Search<'a> {
             let open = section.live.iter().copied().filter(|&(body, _)| !self.is_placed[body]);
             let (sum, floor) =
                 open.fold((0, usize::MAX), |(sum, floor), (body, size)| (sum + size, floor.min(lowest(body))));
-            let saved = match section.overlap {
-                Some((bodies, saved)) if bodies.iter().all(|&b| !self.is_placed[b]) => saved,
-                _ => 0,
-            };
-            floor == usize::MAX || floor + sum - saved <= self.capacity
+            let both_open = section.overlaps.iter().filter(|(pair, _)| pair.iter().all(|&b| !self.is_placed[b]));
+            let saved: usize = both_open.map(|&(_, saved)| saved).sum();
+            floor == usize::MAX || (floor + sum).saturating_sub(saved) <= self.capacity
         })
     }
 }

@@ -316,15 +316,15 @@ fn random_overlaps(random: &mut Random, buffers: &[Buffer]) -> Vec<lifetimes::Ov
     for (input, dying) in buffers.iter().enumerate() {
         for (output, born) in buffers.iter().enumerate() {
             let step = dying.last;
-            if input == output || born.first != step || overlaps.iter().any(|o| o.step == step) || random.below(4) == 0
-            {
+            let taken = overlaps.iter().any(|o| buffers[o.input].last == step);
+            if input == output || born.first != step || taken || random.below(4) == 0 {
                 continue;
             }
             let kind = match random.below(2) {
                 0 => Kind::Together,
                 _ => Kind::Lead { units: 1 + random.below(born.units()) },
             };
-            overlaps.push(lifetimes::Overlap { step, input, output, kind });
+            overlaps.push(lifetimes::Overlap { input, output, kind });
         }
     }
     overlaps
