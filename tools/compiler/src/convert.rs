@@ -17,7 +17,7 @@ use crate::lower::lower;
 use crate::model_toml::ModelToml;
 use crate::pack::{PackOptions, Packed, PackedLayer, pack};
 use crate::passes::{Simplified, StayingTranspose, simplify};
-use crate::plan::{Planned, Proof, plan};
+use crate::plan::{Planned, Proof, Streamed, plan_in_strips};
 use crate::quantize::{QuantizeError, QuantizeOptions, RangeMethod, Ranges, calibrate, is_quantized, quantize};
 use crate::runner::shape;
 use crate::samples::{Samples, load_samples};
@@ -182,6 +182,8 @@ pub struct ConvertReport {
     pub layers: Vec<PackedLayer>,
     /// Channels that were taken out; `None` when they were to be kept.
     pub constant_channels: Option<TrimReport>,
+    /// Layers that run in strips of rows to save memory.
+    pub streamed: Vec<Streamed>,
     /// Transposes that run on the board.
     pub transposes: Vec<TransposeReport>,
     /// What the user should know.
@@ -290,6 +292,7 @@ struct Stages {
     graph: Option<Graph>,
     trimmed: Option<TrimReport>,
     planned: Option<Planned>,
+    streamed: Vec<Streamed>,
     n_samples: usize,
 }
 
@@ -298,8 +301,16 @@ impl Stages {
         progress(Progress { stage: "reading", done: 0, total: 1 });
         let imported = import(&request.model, &ImportOptions { dims: request.dims.clone() })?;
         let about = ModelToml::beside(&request.model)?;
-        let mut stages =
-            Stages { about, imported, simplified: None, graph: None, trimmed: None, planned: None, n_samples: 0 };
+        let mut stages = Stages {
+            about,
+            imported,
+            simplified: None,
+            graph: None,
+            trimmed: None,
+            planned: None,
+            streamed: Vec::new(),
+            n_samples: 0,
+        };
         if last == Stage::Imported {
             return Ok(stages);
         }
@@ -326,7 +337,8 @@ impl Stages {
             stages.trimmed = Some(report);
         }
         if last == Stage::Planned {
-            stages.planned = Some(plan(&graph, &choose::for_isa(request.target.isa()?)));
+            let (split, planned, streamed) = plan_in_strips(graph, &choose::for_isa(request.target.isa()?));
+            (graph, stages.planned, stages.streamed) = (split, Some(planned), streamed);
         }
         stages.graph = Some(graph);
         Ok(stages)
@@ -417,6 +429,7 @@ fn report(
         calibration_samples: stages.n_samples,
         layers: packed.layers.clone(),
         constant_channels: stages.trimmed.clone(),
+        streamed: stages.streamed.clone(),
         transposes: simplified.report.transposes.iter().map(TransposeReport::from).collect(),
         warnings: warnings(stages, packed),
     }

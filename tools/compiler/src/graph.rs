@@ -10,6 +10,7 @@
 //! [`Operator::Transpose`] nodes, and the layout pass removes those.
 
 use crate::kept_channels::KeptChannels;
+use crate::strip_rows::StripRows;
 use std::fmt;
 use tinfer::tensor::ElementType;
 
@@ -102,6 +103,8 @@ pub struct Origin {
     pub permutation: Vec<usize>,
     /// Set when channels were taken out.
     pub kept: Option<KeptChannels>,
+    /// Set for some rows of the values.
+    pub rows: Option<StripRows>,
 }
 
 /// A value: graph input, constant, or the result of a node.

@@ -23,6 +23,7 @@ pub mod plan;
 pub mod quantize;
 pub mod runner;
 pub mod samples;
+pub mod strip_rows;
 pub mod target;
 pub mod trim;
 pub mod verify;

@@ -7,6 +7,7 @@ use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData};
 use crate::graph::Origin;
 use crate::kept_channels::KeptChannels;
+use crate::strip_rows::StripRows;
 use tinfer::image::{Image, PortView, TensorView, doc};
 use tinfer::session::{NoObserver, Observer, Session};
 use tinfer::tensor::ElementType;
@@ -261,7 +262,8 @@ fn layer_doc(line: &str) -> LayerDoc {
     let mut next = || fields.next().unwrap_or_default().to_string();
     let (name, operator, origin, axes) = (next(), next(), next(), next());
     let permutation = axes.split(',').filter_map(|a| a.parse().ok()).collect();
-    let origin = Origin { name: origin, permutation, kept: KeptChannels::parse(&next()) };
+    let origin =
+        Origin { name: origin, permutation, kept: KeptChannels::parse(&next()), rows: StripRows::parse(&next()) };
     LayerDoc { name, operator, origin: Some(origin).filter(|o| !o.name.is_empty()) }
 }
 
@@ -279,10 +281,12 @@ mod tests {
     #[test]
     fn layer_lines() {
         let layer = layer_doc("conv1\tConv+Relu\t/relu\t0,2,3,1");
-        let mut origin = Origin { name: "/relu".into(), permutation: vec![0, 2, 3, 1], kept: None };
+        let mut origin = Origin { name: "/relu".into(), permutation: vec![0, 2, 3, 1], kept: None, rows: None };
         assert_eq!(layer.origin, Some(origin.clone()));
         origin.kept = Some(KeptChannels { of: 4, channels: vec![0, 3] });
-        assert_eq!(layer_doc("conv1\tConv+Relu\t/relu\t0,2,3,1\t4:0,3").origin, Some(origin));
+        assert_eq!(layer_doc("conv1\tConv+Relu\t/relu\t0,2,3,1\t4:0,3").origin, Some(origin.clone()));
+        (origin.kept, origin.rows) = (None, Some(StripRows { start: 2, of: 9 }));
+        assert_eq!(layer_doc("conv1\tConv+Relu\t/relu\t0,2,3,1\t\t2/9").origin, Some(origin));
         assert_eq!(layer_doc("x\ty\t\t").origin, None);
     }
 }

@@ -118,6 +118,10 @@ fn text(converted: &Converted, output: &str) -> String {
         (false, gap) => format!("at most {} bytes above the smallest possible", bytes(gap)),
     };
     let _ = writeln!(text, "{:<18}{arena}", "arena");
+    for s in &report.streamed {
+        let _ = writeln!(text, "{} and {} run in {} strips of rows,", s.producer, s.consumer, s.n_strips);
+        let _ = writeln!(text, "  which computes {} MACs again", bytes(s.repeated_macs as usize));
+    }
     match report.transposes.len() {
         0 => text += "no transposes are left\n",
         n => {

@@ -299,7 +299,7 @@ impl<'a> Lowering<'a> {
         let permutation = feature_map_permutation(shape.len())?;
         let moved: Vec<usize> = permutation.iter().map(|&axis| shape[axis]).collect();
         let nhwc = if let [n, l, c] = moved[..] { vec![n, 1, l, c] } else { moved.clone() };
-        let origin = Origin { name: name.clone(), permutation, kept: None };
+        let origin = Origin { name: name.clone(), permutation, kept: None, rows: None };
         let y = self.tensor(&format!("{name}_nhwc"), nhwc, Some(origin));
         self.push(node.name.clone(), &node.operator, operator, inputs, y);
         let back = if shape.len() == 3 { vec![0, 2, 1] } else { vec![0, 3, 1, 2] };
@@ -373,7 +373,7 @@ pub fn axis(axis: i64, rank: usize) -> Result<usize, Refusal> {
 
 /// An ONNX tensor in its own layout.
 pub fn identity(name: &str, rank: usize) -> Origin {
-    Origin { name: name.to_string(), permutation: (0..rank).collect(), kept: None }
+    Origin { name: name.to_string(), permutation: (0..rank).collect(), kept: None, rows: None }
 }
 
 /// A refusal because of an element type.

@@ -225,12 +225,13 @@ fn documentation(image: &mut ImageBuilder, graph: &Graph, planned: &Planned, opt
         .map(|step| {
             let node = &graph.nodes[step.node];
             let (name, onnx) = (clean(&node.name), clean(&node.onnx));
-            let Some(Origin { name: origin, permutation, kept }) = &graph.tensor(node.outputs[0]).origin else {
+            let Some(Origin { name: origin, permutation, kept, rows }) = &graph.tensor(node.outputs[0]).origin else {
                 return format!("{name}\t{onnx}\t\t");
             };
             let axes = permutation.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-            let kept = kept.as_ref().map_or(String::new(), |kept| format!("\t{kept}"));
-            format!("{name}\t{onnx}\t{}\t{axes}{kept}", clean(origin))
+            let kept = kept.as_ref().map_or(String::new(), ToString::to_string);
+            let rows = rows.map_or(String::new(), |rows| rows.to_string());
+            format!("{name}\t{onnx}\t{}\t{axes}\t{kept}\t{rows}", clean(origin)).trim_end_matches('\t').to_string()
         })
         .collect();
     image.doc(Key::Layers, lines.join("\n").as_bytes());

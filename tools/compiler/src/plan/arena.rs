@@ -16,6 +16,7 @@
 //!
 //! All sizes are in units of [`ARENA_ALIGNMENT`](super::ARENA_ALIGNMENT).
 
+use super::Effort;
 use super::lifetimes::{Buffer, Kind, Overlap, saved_units};
 use super::search::{Outcome, Problem, Search};
 
@@ -29,9 +30,16 @@ pub(super) struct Arrangement {
     pub proven_bound: usize,
 }
 
-pub(super) fn arrange(buffers: &[Buffer], overlaps: &[Overlap]) -> Arrangement {
+pub(super) fn arrange(buffers: &[Buffer], overlaps: &[Overlap], effort: Effort) -> Arrangement {
     let live_bound = live_bound(buffers, overlaps);
-    let (choices, all_tried) = choices(overlaps);
+    let (mut choices, all_tried) = choices(overlaps);
+    let search_work = match effort {
+        Effort::Full => SEARCH_WORK,
+        Effort::Estimate => 0,
+    };
+    if effort == Effort::Estimate {
+        choices.truncate(1);
+    }
     let mut best: Option<(Vec<usize>, usize)> = None;
     let mut is_exhausted = all_tried;
     let mut seen: Vec<Vec<usize>> = Vec::new();
@@ -47,7 +55,7 @@ pub(super) fn arrange(buffers: &[Buffer], overlaps: &[Overlap]) -> Arrangement {
         if size < target {
             best = Some((problem.of_buffers(&offsets), size));
         }
-        let mut budget = SEARCH_WORK / (buffers.len() + 1) / choices.len();
+        let mut budget = search_work / (buffers.len() + 1) / choices.len();
         while let Some(size) = best.as_ref().map(|b| b.1).filter(|&size| size > live_bound) {
             match Search::new(&problem, size - 1, &mut budget).run() {
                 Outcome::Found(offsets) => best = Some((problem.of_buffers(&offsets), problem.size(&offsets))),

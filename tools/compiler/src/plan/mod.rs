@@ -12,11 +12,14 @@ mod arena;
 mod lifetimes;
 mod memory_map;
 mod search;
+mod stream;
+mod strips;
 #[cfg(test)]
 mod tests;
 mod views;
 
 pub use memory_map::{LiveTensor, MemoryMap, StepMemory};
+pub use stream::{Streamed, plan_in_strips};
 
 use crate::choose::Chosen;
 use crate::graph::{Graph, Node, TensorId};
@@ -116,12 +119,21 @@ impl Planned {
 /// elementwise and the elements have equal size, otherwise as its kernel's [`Overlap`](crate::choose::Overlap) says.
 pub fn plan(graph: &Graph, choose: &dyn Fn(&Graph, &Node) -> Chosen) -> Planned {
     let order: Vec<usize> = (0..graph.nodes.len()).collect();
-    place(Lifetimes::new(graph, &order, choose), graph)
+    place(Lifetimes::new(graph, &order, choose), graph, Effort::Full)
 }
 
-fn place(lifetimes: Lifetimes, graph: &Graph) -> Planned {
+/// How long the planner may search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effort {
+    /// First fit in a few orders, to compare variants of a graph.
+    Estimate,
+    /// Until the result is proven, or the search gives up.
+    Full,
+}
+
+fn place(lifetimes: Lifetimes, graph: &Graph, effort: Effort) -> Planned {
     let Lifetimes { mut steps, mut buffers, overlaps, storage } = lifetimes;
-    let arrangement = arena::arrange(&buffers, &overlaps);
+    let arrangement = arena::arrange(&buffers, &overlaps, effort);
     for (buffer, &offset) in buffers.iter_mut().zip(&arrangement.offsets) {
         buffer.offset = offset * ARENA_ALIGNMENT;
     }

@@ -1,3 +1,5 @@
+mod in_strips;
+
 use super::lifetimes::{Buffer, Kind};
 use super::*;
 use crate::choose::Overlap;
@@ -68,26 +70,26 @@ fn no_scratch(_: &Graph, _: &Node) -> Chosen {
 /// still have the value that its writer left whenever it is read.
 fn check(graph: &Graph, choose: &dyn Fn(&Graph, &Node) -> Chosen) -> Planned {
     let planned = plan(graph, choose);
-    let mut memory: Vec<Option<TensorId>> = vec![None; planned.arena_bytes];
-    let mut identity: Vec<TensorId> = (0..graph.tensors.len()).map(TensorId).collect();
-    for node in graph.nodes.iter().filter(|n| n.operator == Operator::Reshape) {
-        identity[node.outputs[0].0] = identity[node.inputs[0].0];
-    }
-    let write = |memory: &mut Vec<Option<TensorId>>, id: TensorId| {
+    // Per byte of the arena the tensor and the byte of it that was written there last.
+    let mut memory: Vec<Option<(TensorId, usize)>> = vec![None; planned.arena_bytes];
+    let views = views::Views::new(graph);
+    let value = |id: TensorId, i: usize| Some((views.of(id).root, views.of(id).start + i));
+    let write = |memory: &mut Vec<Option<(TensorId, usize)>>, id: TensorId| {
         let region = planned.region(id).unwrap();
         assert_eq!(region.offset % ARENA_ALIGNMENT, 0);
         assert_eq!(region.bytes, graph.tensor(id).n_bytes());
-        memory[region.offset..region.offset + region.bytes].fill(Some(identity[id.0]));
+        memory[region.offset..].iter_mut().take(region.bytes).enumerate().for_each(|(i, m)| *m = value(id, i));
         region
     };
-    let read = |memory: &[Option<TensorId>], id: TensorId| {
-        if graph.tensor(identity[id.0]).constant.is_some() {
-            assert_eq!(planned.placement[id.0], Placement::Constant(identity[id.0]));
+    let read = |memory: &[Option<(TensorId, usize)>], id: TensorId| {
+        let root = views.of(id).root;
+        if graph.tensor(root).constant.is_some() {
+            assert_eq!(planned.placement[id.0], Placement::Constant(root));
             return None;
         }
         let region = planned.region(id).unwrap();
-        let live = &memory[region.offset..region.offset + region.bytes];
-        assert!(live.iter().all(|m| *m == Some(identity[id.0])), "{} was overwritten", graph.tensor(id).name);
+        let mut live = memory[region.offset..region.offset + region.bytes].iter().enumerate();
+        assert!(live.all(|(i, m)| *m == value(id, i)), "{} was overwritten", graph.tensor(id).name);
         Some(region)
     };
     for port in &graph.inputs {
@@ -378,7 +380,7 @@ fn small_problems_are_solved_as_well_as_by_trying_every_offset() {
         let n = 2 + random.below(5);
         let buffers = random_buffers(&mut random, n, 7);
         let overlaps = if round % 4 == 0 { Vec::new() } else { random_overlaps(&mut random, &buffers) };
-        let found = arena::arrange(&buffers, &overlaps);
+        let found = arena::arrange(&buffers, &overlaps, Effort::Full);
         let smallest = |overlaps: &[lifetimes::Overlap]| {
             (0..).find(|&capacity| fits(&buffers, overlaps, capacity, &mut Vec::new())).unwrap()
         };
@@ -398,7 +400,7 @@ fn large_problems_never_overlap_and_state_a_true_gap() {
     for round in 0..20 {
         let buffers = random_buffers(&mut random, 20 + round * 8, 40 + round * 5);
         let overlaps = if round % 2 == 0 { Vec::new() } else { random_overlaps(&mut random, &buffers) };
-        let found = arena::arrange(&buffers, &overlaps);
+        let found = arena::arrange(&buffers, &overlaps, Effort::Full);
         for (i, a) in buffers.iter().enumerate() {
             assert!(found.offsets[i] + a.units() <= found.size);
             for j in i + 1..buffers.len() {
@@ -432,7 +434,7 @@ fn an_arena_above_the_live_sum_is_proven_necessary() {
         |(first, last, units)| Buffer { first, last, bytes: units * ARENA_ALIGNMENT, scratch_of: None, offset: 0 };
     let buffers: Vec<Buffer> = lives.map(buffer).to_vec();
     assert!(!fits(&buffers, &[], 6, &mut Vec::new()) && fits(&buffers, &[], 7, &mut Vec::new()));
-    let found = arena::arrange(&buffers, &[]);
+    let found = arena::arrange(&buffers, &[], Effort::Full);
     assert_eq!((found.live_bound, found.proven_bound, found.size), (6, 7, 7));
 }
 

@@ -30,7 +30,7 @@ impl Builder {
             element_type: ElementType::F32,
             constant: None,
             quantization: None,
-            origin: Some(Origin { name: name.into(), permutation: (0..shape.len()).collect(), kept: None }),
+            origin: Some(Origin { name: name.into(), permutation: (0..shape.len()).collect(), kept: None, rows: None }),
         })
     }
 

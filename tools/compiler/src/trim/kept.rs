@@ -153,9 +153,12 @@ impl Kept {
                 }
                 Some(())
             }
-            Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Softmax | Operator::BatchMatmul { .. } => {
-                None
-            }
+            Operator::Transpose { .. }
+            | Operator::Pad { .. }
+            | Operator::Softmax
+            | Operator::BatchMatmul { .. }
+            | Operator::Rows { .. }
+            | Operator::JoinRows => None,
         }
     }
 

@@ -58,7 +58,7 @@ impl LayerComparison {
     }
 
     fn compare(&mut self, index: usize, found: &[f32]) {
-        let Some(Some(Origin { name, permutation: axes, kept })) = self.origins.get(index) else { return };
+        let Some(Some(Origin { name, permutation: axes, kept, rows })) = self.origins.get(index) else { return };
         let Some(expected) = self.expected.get(name).filter(|e| !e.shape.contains(&0)) else { return };
         // Without axes, or with axes of another rank, the order is the ONNX tensor's.
         let expected: Vec<f32> = match (axes.len() == expected.shape.len(), expected.as_f32()) {
@@ -70,8 +70,12 @@ impl LayerComparison {
             Some(kept) => kept.unwrap_or_default(),
             None => expected,
         };
+        let expected = match rows {
+            Some(rows) => rows.select(&expected, found.len()).unwrap_or_default(),
+            None => &expected,
+        };
         if expected.len() == found.len() {
-            self.comparisons[index].add(&expected, found);
+            self.comparisons[index].add(expected, found);
         }
     }
 }
