@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use tinfer::image::{Envelope, Image};
+use tinfer::isa::Isa;
 use tinfer::preprocess::{Channels, ImagePreprocess, Resize};
 use tinfer::tensor::ElementType;
 use tinfer_compiler::aligned::AlignedBytes;
-use tinfer_compiler::choose::Chosen;
+use tinfer_compiler::choose::{Chosen, choose};
 use tinfer_compiler::graph::{
     Binary, Clamp, Constant, Graph, Node, Operator, Port, Quantization, Tensor, TensorId, Unary, Window,
 };
@@ -40,11 +41,12 @@ pub const TENSORS: usize = 2;
 pub const IO: usize = 4;
 
 impl Base {
-    fn new(name: &str, graph: &Graph) -> Self {
-        // A little scratch for some steps, so that there is some to damage.
-        let scratch = |_: &Graph, node: &Node| Chosen {
-            scratch_bytes: if matches!(node.operator, Operator::Conv2d { .. }) { 32 } else { 0 },
-            ..Chosen::PORTABLE
+    fn new(name: &str, graph: &Graph, isa: Isa) -> Self {
+        // A little scratch for some steps more, so that there is some to damage.
+        let scratch = |graph: &Graph, node: &Node| {
+            let chosen = choose(graph, node, isa);
+            let more = if matches!(node.operator, Operator::Conv2d { .. }) { 32 } else { 0 };
+            Chosen { scratch_bytes: chosen.scratch_bytes.max(more), ..chosen }
         };
         let picture = ImagePreprocess {
             width: 6,
@@ -57,6 +59,7 @@ impl Base {
         };
         let options = PackOptions {
             version: [1, 2, 3],
+            isa: Some(isa),
             labels: vec!["cat".into(), "dog".into()],
             licence: Some("MIT".into()),
             preprocess: BTreeMap::from([("picture".to_string(), picture)]),
@@ -98,11 +101,14 @@ pub fn bases() -> Vec<Base> {
         for (name, graph) in
             [("products", products as fn(_) -> _), ("windows", windows), ("elements", elements), ("moves", moves)]
         {
-            bases.push(Base::new(&format!("{name} {}", precision.name()), &graph(precision)));
+            bases.push(Base::new(&format!("{name} {}", precision.name()), &graph(precision), Isa::Portable));
         }
     }
+    for (name, graph) in [("products", products as fn(_) -> _), ("elements", elements)] {
+        bases.push(Base::new(&format!("{name} int8 for armv7em"), &graph(ElementType::I8), Isa::Armv7em));
+    }
     let imported = import(&root().join("models/digits-cnn/digits-cnn.onnx"), &ImportOptions::default()).unwrap();
-    bases.push(Base::new("digits-cnn", &simplify(lower(&imported).unwrap()).graph));
+    bases.push(Base::new("digits-cnn", &simplify(lower(&imported).unwrap()).graph, Isa::Portable));
     bases
 }
 
@@ -123,6 +129,8 @@ fn products(precision: ElementType) -> Graph {
     let window = Window { stride: [1, 1], ..window };
     let operator = Operator::DepthwiseConv2d { window, multiplier: 2, clamp: Clamp::default() };
     let y = b.layer(operator, y, &[3, 3, 10], 10, &[1, 3, 3, 10]);
+    let row = b.node(Operator::Reshape, &[y], &[1, 90]);
+    let row = b.layer(Operator::FullyConnected { clamp }, row, &[3, 90], 3, &[1, 3]);
     let y = b.node(Operator::Reshape, &[y], &[9, 10]);
     let a = b.layer(Operator::FullyConnected { clamp: Clamp::default() }, y, &[4, 10], 4, &[9, 4]);
     let a = b.node(Operator::Reshape, &[a], &[3, 3, 4]);
@@ -131,7 +139,7 @@ fn products(precision: ElementType) -> Graph {
     let y = b.node(Operator::BatchMatmul { transpose_b: false }, &[y, a], &[3, 3, 4]);
     let (p, q) = (b.input("p", &[7, 5]), b.input("q", &[5, 9]));
     let z = b.node(Operator::BatchMatmul { transpose_b: false }, &[p, q], &[7, 9]);
-    b.finish(&[y, z])
+    b.finish(&[y, z, row])
 }
 
 /// Pools, the first of them over a picture.

@@ -6,8 +6,8 @@
 mod bases;
 mod mutate;
 
-use bases::{Base, bases};
-use mutate::{Random, damaged, resealed};
+use bases::{Base, TENSORS, bases};
+use mutate::{Random, damaged, resealed, seal};
 use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use tinfer::image::doc::Key;
-use tinfer::image::{Image, envelope};
-use tinfer::operators;
+use tinfer::image::{Image, Placement, envelope, tensors};
+use tinfer::operators::{self, InPlace, StepOperands};
 use tinfer::preprocess::{Channels, Picture, PixelOrder};
 use tinfer::session::Session;
 use tinfer::{BindError, LoadError};
@@ -306,4 +306,44 @@ fn an_arena_is_large_enough_or_refused() {
         }
         assert_eq!(BindError::ArenaMisaligned.to_string(), "arena does not start at a 16-byte boundary");
     }
+}
+
+/// An image that moves a step's output up to its input, closer than the kernel's lead, is well formed and not bound.
+#[test]
+fn outputs_closer_to_their_input_than_the_lead_are_refused() {
+    let mut n_refused = 0;
+    for base in bases() {
+        let image = Image::check(&base.bytes).unwrap();
+        for step in image.steps() {
+            let operator = operators::ALL.iter().find(|o| o.code == step.code).unwrap();
+            let (Some(x), Some(y), InPlace::Lead(lead)) = (step.input(0), step.output(0), operator.in_place) else {
+                continue;
+            };
+            let (input, output) = (image.tensor(x).unwrap(), image.tensor(y).unwrap());
+            let (Placement::Arena(input_at), Placement::Arena(_)) = (input.placement, output.placement) else {
+                continue;
+            };
+            let lead = lead(&StepOperands::new(&image, &step)).unwrap();
+            // The last place that is too close; a larger one than the output would be apart.
+            let too_close = (i64::from(input_at) - i64::from(lead) + 1 + 15) / 16 * 16;
+            let moved_up = too_close.max(0) as usize;
+            if moved_up as i64 > i64::from(input_at) || moved_up + output.n_bytes() <= input_at as usize {
+                continue;
+            }
+            let mut body = base.body.clone();
+            let record = base.parts[TENSORS].start + usize::from(y) * tensors::SIZE;
+            body[record + 4..record + 8].copy_from_slice(&(moved_up as u32).to_le_bytes());
+            let arena_bytes = base.arena_bytes.max(moved_up + output.n_bytes()).next_multiple_of(16);
+            body[12..16].copy_from_slice(&(arena_bytes as u32).to_le_bytes());
+            let hostile = AlignedBytes::from_slice(&seal(&body, &base.manifest, base.version));
+            let Ok(hostile) = Image::check(&hostile) else { continue };
+            let mut arena = AlignedBytes::zeroed(arena_bytes);
+            let error = Session::bind(&hostile, &mut arena, operators::ALL).err().map(|e| e.to_string());
+            // Another step of the same tensor, or this one's scratch, may be the first to object.
+            let error = error.unwrap_or_else(|| panic!("{}: step {} bound", base.name, step.index));
+            assert!(error.contains("overlap"), "{}: {error}", base.name);
+            n_refused += usize::from(error.contains("an output overlaps an input"));
+        }
+    }
+    assert!(n_refused >= 8, "only {n_refused} steps were refused for their lead");
 }
