@@ -62,11 +62,11 @@ impl ElementType {
 
     /// The element type with this code.
     pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| *t as u8 == code)
+        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
     }
 }
 
-/// Row-major dimensions, at most [`MAX_RANK`], all positive, whose product fits 32 bits.
+/// Row-major dimensions, those behind the last being 1; at most [`MAX_RANK`], all positive, whose product fits 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     dims: [u32; MAX_RANK],
@@ -79,14 +79,22 @@ impl Shape {
     /// # Errors
     /// [`LoadError::Shape`] for a rank above [`MAX_RANK`], a zero dimension, or more than `u32::MAX` elements.
     pub fn new(dims: &[u32]) -> Result<Self, LoadError> {
-        let mut shape = Shape { dims: [1; MAX_RANK], rank: dims.len() as u8 };
-        let target = shape.dims.get_mut(..dims.len()).ok_or(LoadError::Shape)?;
+        let mut padded = [1; MAX_RANK];
+        let target = padded.get_mut(..dims.len()).ok_or(LoadError::Shape)?;
         target.copy_from_slice(dims);
+        Self::padded(padded, dims.len() as u8).ok_or(LoadError::Shape)
+    }
+
+    /// The first `rank` of `dims`, when those behind are 1 and the rules of [`Shape::new`] hold.
+    pub(crate) fn padded(dims: [u32; MAX_RANK], rank: u8) -> Option<Self> {
         let mut product: u32 = 1;
-        for &d in dims {
-            product = product.checked_mul(d).ok_or(LoadError::Shape)?;
+        for (axis, &dim) in dims.iter().enumerate() {
+            if axis >= usize::from(rank) && dim != 1 {
+                return None;
+            }
+            product = product.checked_mul(dim)?;
         }
-        if product == 0 { Err(LoadError::Shape) } else { Ok(shape) }
+        (product != 0 && usize::from(rank) <= MAX_RANK).then_some(Shape { dims, rank })
     }
 
     /// The dimensions.
@@ -100,9 +108,8 @@ impl Shape {
     }
 
     /// Number of elements.
-    #[inline(never)]
     pub fn n_elements(&self) -> usize {
-        self.dims().iter().fold(1, |n, &d| n * d as usize)
+        self.dims.iter().fold(1, |n, &d| n * d as usize)
     }
 
     /// The last dimension, 1 for a scalar.

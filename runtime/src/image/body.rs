@@ -143,21 +143,8 @@ pub(super) fn sections<'i>(body: &'i [u8], header: &BodyHeader) -> Result<Sectio
         return Err(rule(0, "does not have five entries"));
     }
     let mut end = SIZE.saturating_add(SECTION_SIZE.saturating_mul(5));
-    let mut read = |index: u32, kind: SectionKind| -> Result<Section<'i>, LoadError> {
-        let at = SIZE.saturating_add(SECTION_SIZE.saturating_mul(index as usize));
-        let entry = body.get(at..).ok_or(rule(index, "is truncated"))?;
-        if u16_at(entry, 0) != Some(kind as u16) || u16_at(entry, 2) != Some(0) {
-            return Err(rule(index, "has the wrong kind"));
-        }
-        let (Some(offset), Some(length), Some(count)) = (u32_at(entry, 4), u32_at(entry, 8), u32_at(entry, 12)) else {
-            return Err(rule(index, "is truncated"));
-        };
-        if (offset as usize) < end || !(offset as usize).is_multiple_of(ALIGNMENT) {
-            return Err(rule(index, "overlaps or is misaligned"));
-        }
-        let bytes = range(body, offset, length).ok_or(rule(index, "leaves the body"))?;
-        end = (offset as usize).saturating_add(length as usize);
-        Ok(Section { bytes, count })
+    let mut read = |index: u32, kind: SectionKind| {
+        section(body, &mut end, index, kind).map_err(|rule| LoadError::Record { section: "section table", index, rule })
     };
     let sections = Sections {
         plan: read(0, SectionKind::Plan)?,
@@ -170,6 +157,25 @@ pub(super) fn sections<'i>(body: &'i [u8], header: &BodyHeader) -> Result<Sectio
         return Err(rule(4, "is followed by bytes that belong to no section"));
     }
     Ok(sections)
+}
+
+/// Reads one entry; its section must begin at `end` or later, and moves `end` behind itself.
+#[inline(never)]
+fn section<'i>(body: &'i [u8], end: &mut usize, index: u32, kind: SectionKind) -> Result<Section<'i>, &'static str> {
+    let at = SIZE.saturating_add(SECTION_SIZE.saturating_mul(index as usize));
+    let entry = body.get(at..).ok_or("is truncated")?;
+    if u16_at(entry, 0) != Some(kind as u16) || u16_at(entry, 2) != Some(0) {
+        return Err("has the wrong kind");
+    }
+    let (Some(offset), Some(length), Some(count)) = (u32_at(entry, 4), u32_at(entry, 8), u32_at(entry, 12)) else {
+        return Err("is truncated");
+    };
+    if (offset as usize) < *end || !(offset as usize).is_multiple_of(ALIGNMENT) {
+        return Err("overlaps or is misaligned");
+    }
+    let bytes = range(body, offset, length).ok_or("leaves the body")?;
+    *end = (offset as usize).saturating_add(length as usize);
+    Ok(Section { bytes, count })
 }
 
 /// The bytes of one entry of the section table.

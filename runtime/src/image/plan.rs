@@ -32,6 +32,7 @@ pub struct StepView<'i> {
 }
 
 impl<'i> StepView<'i> {
+    #[inline(never)]
     fn parse(index: u32, bytes: &'i [u8]) -> Option<(Self, &'i [u8])> {
         let words: &[[u8; 2]; HEADER_SIZE / 2] = bytes.as_chunks().0.first_chunk()?;
         let [code, [n_inputs, n_outputs], length, reserved, scratch @ ..] = *words;

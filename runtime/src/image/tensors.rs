@@ -68,15 +68,13 @@ impl TensorView {
 fn parse(record: &[u8; SIZE]) -> Option<TensorView> {
     let words: &[[u8; 4]; SIZE / 4] = record.as_chunks().0.first_chunk()?;
     let [[element_type, rank, placement, zero], offset, dims @ .., scale, zero_point, reserved] = words;
-    let dims: [u32; MAX_RANK] = dims.map(u32::from_le_bytes);
-    let (used, unused) = dims.split_at_checked(usize::from(*rank))?;
-    if unused.iter().any(|&d| d != 1) || *zero != 0 || *reserved != [0; 4] {
+    if *zero != 0 || *reserved != [0; 4] {
         return None;
     }
     let offset = u32::from_le_bytes(*offset);
     Some(TensorView {
         element_type: ElementType::from_code(*element_type)?,
-        shape: Shape::new(used).ok()?,
+        shape: Shape::padded(dims.map(u32::from_le_bytes), *rank)?,
         placement: match *placement {
             0 => Placement::Arena(offset),
             1 => Placement::Weights(offset),

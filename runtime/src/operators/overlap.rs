@@ -36,8 +36,8 @@ type Bytes = (u32, u32);
 /// Whether the operands of a step lie as its operator allows.
 pub(super) fn check(image: &Image<'_>, step: &StepView<'_>, in_place: InPlace) -> Result<(), &'static str> {
     let scratch = (step.scratch_offset, step.scratch_offset.saturating_add(step.scratch_bytes));
-    let input = |i| bytes(step.input(i).and_then(|t| image.tensor(t)));
-    let output = |o| bytes(step.output(o).and_then(|t| image.tensor(t)));
+    let input = |i| bytes(image, step.input(i));
+    let output = |o| bytes(image, step.output(o));
     if matches!(in_place, InPlace::SameStart | InPlace::Lead(_)) && input(0).is_none() {
         return Err("its first input is a constant");
     }
@@ -88,8 +88,9 @@ fn may_overlap(
 }
 
 /// Where a tensor is in the arena; `None` when it is elsewhere.
-fn bytes(tensor: Option<TensorView>) -> Option<Bytes> {
-    match tensor {
+#[inline(never)]
+fn bytes(image: &Image<'_>, index: Option<u16>) -> Option<Bytes> {
+    match index.and_then(|index| image.tensor(index)) {
         Some(tensor @ TensorView { placement: Placement::Arena(offset), .. }) => {
             Some((offset, offset.saturating_add(u32::try_from(tensor.n_bytes()).unwrap_or(u32::MAX))))
         }

@@ -9,7 +9,7 @@ pub use observer::{NoObserver, Observer, StepDone, digest};
 use crate::error::{BindError, RunError};
 use crate::image::plan::Steps;
 use crate::image::port::Direction;
-use crate::image::{ALIGNMENT, Image, TensorView};
+use crate::image::{ALIGNMENT, Image, StepView, TensorView};
 use crate::log;
 use crate::operators::{self, Operator, StepContext, arena_range};
 
@@ -131,7 +131,7 @@ impl<'a, 'i> Session<'a, 'i> {
     /// # Errors
     /// As [`Session::run`].
     pub fn step<O: Observer>(&mut self, observer: &mut O) -> Result<Progress, RunError> {
-        let Some(step) = self.steps.next() else {
+        let Some(step) = self.next_step() else {
             self.restart();
             return Ok(Progress::Done);
         };
@@ -148,6 +148,12 @@ impl<'a, 'i> Session<'a, 'i> {
             arena: self.arena,
         });
         Ok(Progress::Running)
+    }
+
+    /// Not inlined: [`Session::step`] is compiled once for each type of observer.
+    #[inline(never)]
+    fn next_step(&mut self) -> Option<StepView<'i>> {
+        self.steps.next()
     }
 
     /// The image that is bound.

@@ -29,7 +29,7 @@ pub fn any_board() {
         // Names of interrupts, for a program that brings its own vectors; there are none. A board's firmware finds the
         // file of its chip's crate, which this one would hide.
         write(&environment.out_dir.join("device.x"), "")?;
-        run(&environment, &["--nmagic", "-Tlink.x"])
+        run(&environment, &["--nmagic", "--icf=all", "-Tlink.x"])
     }));
 }
 

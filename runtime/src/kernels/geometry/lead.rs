@@ -24,13 +24,14 @@ impl Window2d {
     /// with it, a window is taken to start where its first tap lies, or at the edge, which is never too small a lead.
     pub fn lead_elements(&self, strip: Strip) -> u32 {
         let [_, width, channels] = self.input.map(i64::from);
-        let [output_height, output_width, output_channels] = self.output.map(i64::from);
-        let ([stride_y, stride_x], [top, left]) = (self.stride.map(i64::from), self.padding.map(i64::from));
+        let [output_height, output_width, _] = self.output;
+        let [_, output_pitch, output_channels] = self.output.map(i64::from);
+        let ([stride_y, stride_x], [top, left]) = (self.stride, self.padding);
         let rows = Progress {
             outputs: output_height,
             stride: stride_y,
             padding: top,
-            output_pitch: output_width.saturating_mul(output_channels),
+            output_pitch: output_pitch.saturating_mul(output_channels),
             input_pitch: width.saturating_mul(channels),
         };
         let columns = Progress {
@@ -50,9 +51,9 @@ impl Window2d {
 
 /// How reading and writing advance along one axis.
 struct Progress {
-    outputs: i64,
-    stride: i64,
-    padding: i64,
+    outputs: u32,
+    stride: u32,
+    padding: u32,
     output_pitch: i64,
     input_pitch: i64,
 }
@@ -60,18 +61,20 @@ struct Progress {
 impl Progress {
     /// Largest distance from the start of the input of a strip to the output `written` positions behind the start of
     /// the strip. Strips start every `step` positions.
+    #[inline(never)]
     fn lead(&self, step: u32, written: u32) -> i64 {
-        let (step, written) = (i64::from(step), i64::from(written));
-        let strips_before = |position: i64| position.checked_div(step).unwrap_or(0);
-        let last = strips_before(self.outputs.saturating_sub(1)).max(0);
+        // Positions are divided in 32 bits: a 64-bit division is a function as large as this file.
+        let strips_before = |position: u32| position.checked_div(step).unwrap_or(0);
+        let last = strips_before(self.outputs.saturating_sub(1));
         let leaves_padding = strips_before(self.padding.checked_div(self.stride).unwrap_or(0));
         let last_whole = strips_before(self.outputs.saturating_sub(written));
         [0, leaves_padding, leaves_padding.saturating_add(1), last_whole, last_whole.saturating_add(1), last]
             .into_iter()
             .map(|strip| {
-                let start = strip.clamp(0, last).saturating_mul(step);
+                let start = strip.min(last).saturating_mul(step);
                 let end = start.saturating_add(written).min(self.outputs);
-                let window = start.saturating_mul(self.stride).saturating_sub(self.padding).max(0);
+                let window = start.saturating_mul(self.stride).saturating_sub(self.padding);
+                let (end, window) = (i64::from(end), i64::from(window));
                 end.saturating_mul(self.output_pitch).saturating_sub(window.saturating_mul(self.input_pitch))
             })
             .fold(i64::MIN, i64::max)

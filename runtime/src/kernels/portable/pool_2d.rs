@@ -18,7 +18,7 @@ use crate::kernels::{Activations, Apart};
 /// # Algorithm
 /// The largest tap inside the image, -128 when there is none.
 pub fn max_pool_2d_i8_on(window: &Window2d, memory: &mut impl Activations<i8>) -> Option<()> {
-    pool(window, memory, i8::MIN, |largest, x| largest.max(x), |_, _, largest| largest)
+    pool(window, memory, i8::MIN, |largest, x| largest.max(x), |_, _, largest, output| copy(largest, output))
 }
 
 /// [`max_pool_2d_i8_on`] with `output` apart from `input`.
@@ -38,7 +38,7 @@ pub fn max_pool_2d_i8(window: &Window2d, input: &[i8], output: &mut [i8]) -> Opt
 /// The largest tap inside the image, minus infinity when there is none, NaN when one is NaN.
 pub fn max_pool_2d_f32_on(window: &Window2d, memory: &mut impl Activations<f32>) -> Option<()> {
     let larger = |largest: f32, x: f32| if x > largest || x.is_nan() { x } else { largest };
-    pool(window, memory, f32::NEG_INFINITY, larger, |_, _, largest| largest)
+    pool(window, memory, f32::NEG_INFINITY, larger, |_, _, largest, output| copy(largest, output))
 }
 
 /// [`max_pool_2d_f32_on`] with `output` apart from `input`.
@@ -91,13 +91,20 @@ pub fn average_pool_2d_i8_on(
 ) -> Option<()> {
     let counts = Counts::new(window, divisor);
     let add = |sum: i32, x: i8| sum.wrapping_add(i32::from(x));
-    pool(window, memory, 0i32, add, |y, x, sum| {
+    pool(window, memory, 0i32, add, |y, x, sums, output| {
         let inside = y.taps.count.wrapping_mul(x.taps.count) as i32;
-        let acc = sum.wrapping_sub(inside.wrapping_mul(q.input_zero_point));
         let multiplier = q.requantizer.multiplier.checked_div(counts.divisor(y, x) as i32).unwrap_or(0);
-        let steps = round_shift(i64::from(acc) * i64::from(multiplier), q.requantizer.shift);
-        q.output.finish_wide(steps)
+        average(q, multiplier, inside.wrapping_mul(q.input_zero_point), sums, output);
     })
+}
+
+/// Once per window, after many inputs: a call instead of a copy for each of the channels that are folded side by side.
+#[inline(never)]
+fn average(q: &AveragePoolI8, multiplier: i32, zero: i32, sums: &[i32], output: &mut [i8]) {
+    for (output, sum) in output.iter_mut().zip(sums) {
+        let acc = i64::from(sum.wrapping_sub(zero));
+        *output = q.output.finish_wide(round_shift(acc * i64::from(multiplier), q.requantizer.shift));
+    }
 }
 
 /// [`average_pool_2d_i8_on`] with `output` apart from `input`.
@@ -147,10 +154,18 @@ pub fn average_pool_2d_dequantized_i8_on(
 ) -> Option<()> {
     let counts = Counts::new(window, divisor);
     let add = |sum: f32, x: i8| sum + i32::from(x).wrapping_sub(q.input_zero_point) as f32 * q.input_scale;
-    pool(window, memory, 0.0f32, add, |y, x, sum| {
-        let steps = sum / counts.divisor(y, x) as f32 / q.output_scale;
-        q.output.finish(round_ties_even(steps.clamp(-FAR, FAR)) as i32)
+    pool(window, memory, 0.0f32, add, |y, x, sums, output| {
+        average_dequantized(q, counts.divisor(y, x) as f32, sums, output);
     })
+}
+
+/// As [`average`].
+#[inline(never)]
+fn average_dequantized(q: &AveragePoolDequantizedI8, divisor: f32, sums: &[f32], output: &mut [i8]) {
+    for (output, sum) in output.iter_mut().zip(sums) {
+        let steps = sum / divisor / q.output_scale;
+        *output = q.output.finish(round_ties_even(steps.clamp(-FAR, FAR)) as i32);
+    }
 }
 
 /// [`average_pool_2d_dequantized_i8_on`] with `output` apart from `input`.
@@ -184,8 +199,18 @@ pub fn average_pool_2d_f32_on(
     memory: &mut impl Activations<f32>,
 ) -> Option<()> {
     let counts = Counts::new(window, divisor);
-    let finish = |y, x, sum: f32| limits.finish(sum / counts.divisor(y, x) as f32);
-    pool(window, memory, 0.0f32, |sum, x| sum + x, finish)
+    pool(
+        window,
+        memory,
+        0.0f32,
+        |sum, x| sum + x,
+        |y, x, sums, output| {
+            let divisor = counts.divisor(y, x) as f32;
+            for (output, sum) in output.iter_mut().zip(sums) {
+                *output = limits.finish(sum / divisor);
+            }
+        },
+    )
 }
 
 /// [`average_pool_2d_f32_on`] with `output` apart from `input`.
@@ -221,8 +246,8 @@ impl Counts {
         Self { padded, window: *window }
     }
 
-    /// At least 1.
-    #[inline]
+    /// At least 1. Not inlined: the loops around it would be compiled once for each kind of divisor.
+    #[inline(never)]
     fn divisor(&self, y: Position, x: Position) -> u32 {
         let Some([bottom, right]) = self.padded else {
             return (y.taps.count.wrapping_mul(x.taps.count) as u32).max(1);
@@ -239,14 +264,23 @@ impl Counts {
     }
 }
 
-/// Folds every channel of every window, starting from `start`, in the order (kh, kw).
+/// `copy_from_slice` without its panic.
+#[inline(always)]
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
+
+/// Folds every channel of every window, starting from `start`, in the order (kh, kw); `finish` makes the outputs of
+/// neighbouring channels of one window.
 #[inline(always)]
 fn pool<T: Copy, A: Copy>(
     window: &Window2d,
     memory: &mut impl Activations<T>,
     start: A,
     fold: impl Fn(A, T) -> A,
-    finish: impl Fn(Position, Position, A) -> T,
+    finish: impl Fn(Position, Position, &[A], &mut [T]),
 ) -> Option<()> {
     let (vertical, horizontal) = (window.vertical(), window.horizontal());
     let [_, input_width, channels] = window.input.map(|v| v as usize);
@@ -266,12 +300,12 @@ fn pool<T: Copy, A: Copy>(
             let end = first.wrapping_add(channels);
             while end.wrapping_sub(first) >= BLOCK {
                 let folded = fold_block::<_, _, BLOCK>(memory.input(), first, pitch, y.taps, x.taps, start, &fold)?;
-                *memory.output().get_mut(target_at..)?.first_chunk_mut()? = folded.map(|v| finish(y, x, v));
+                finish(y, x, &folded, memory.output().get_mut(target_at..)?.first_chunk_mut::<BLOCK>()?);
                 (first, target_at) = (first.wrapping_add(BLOCK), target_at.wrapping_add(BLOCK));
             }
             while first < end {
-                let [folded] = fold_block::<_, _, 1>(memory.input(), first, pitch, y.taps, x.taps, start, &fold)?;
-                *memory.output().get_mut(target_at)? = finish(y, x, folded);
+                let folded = fold_block::<_, _, 1>(memory.input(), first, pitch, y.taps, x.taps, start, &fold)?;
+                finish(y, x, &folded, memory.output().get_mut(target_at..)?.first_chunk_mut::<1>()?);
                 (first, target_at) = (first.wrapping_add(1), target_at.wrapping_add(1));
             }
         }
