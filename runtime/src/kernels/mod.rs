@@ -13,6 +13,7 @@ pub mod armv7em;
 pub mod contract;
 pub mod geometry;
 mod memory;
+pub mod mve;
 mod operand;
 pub mod parameters;
 pub mod portable;

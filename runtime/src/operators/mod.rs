@@ -12,6 +12,7 @@ pub mod depthwise_conv_2d;
 pub mod fully_connected;
 pub mod limits;
 pub mod movement;
+pub mod mve;
 mod overlap;
 pub mod pool_2d;
 pub mod softmax;
@@ -205,6 +206,10 @@ operators![
     &movement::CONCAT_F32,
     &movement::CONCAT_I8,
     &armv7em::add::ADD_I8_ARMV7EM,
+    &mve::conv_2d::CONV_2D_I8_MVE,
+    &mve::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_MVE,
+    &mve::fully_connected::FULLY_CONNECTED_I8_MVE,
+    &mve::add::ADD_I8_MVE,
     &armv7em::conv_2d::CONV_2D_I8_ARMV7EM,
     &armv7em::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_ARMV7EM,
     &armv7em::fully_connected::FULLY_CONNECTED_I8_ARMV7EM,

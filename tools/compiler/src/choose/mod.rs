@@ -5,6 +5,7 @@
 
 pub mod armv7em;
 mod channels;
+pub mod mve;
 mod portable;
 
 pub use armv7em::window_2d;
@@ -44,7 +45,8 @@ impl Chosen {
 pub fn choose(graph: &Graph, node: &Node, isa: Isa) -> Chosen {
     let fast = match isa {
         Isa::Armv7em => armv7em::choose(graph, node),
-        Isa::Portable | Isa::Mve | Isa::Neon => None,
+        Isa::Mve => mve::choose(graph, node),
+        Isa::Portable | Isa::Neon => None,
     };
     fast.unwrap_or_else(|| portable::choose(graph, node))
 }

@@ -9,6 +9,7 @@ use tinfer::isa::Isa;
 use tinfer::kernels::portable::{BinaryF32, softmax_table_bits};
 use tinfer::operators::armv7em::add::ADD_I8_ARMV7EM;
 use tinfer::operators::binary::{ADD_I8, AddRecord, BINARY_F32, BinaryF32Record, MUL_I8, MulRecord};
+use tinfer::operators::mve::add::ADD_I8_MVE;
 use tinfer::operators::softmax::{SOFTMAX_F32, SOFTMAX_I8};
 use tinfer::operators::unary::{TABLE_I8, UNARY_F32, UnaryF32Record, UnaryFunction};
 use tinfer::tensor::{ElementType, quantize_i8};
@@ -60,7 +61,11 @@ fn binary_i8(
         return steps.emit(node, &MUL_I8, &node.inputs, &[], &MulRecord { requantizer, limits }.emit());
     }
     let multiplier = pair_multiplier(steps.graph, node).ok_or_else(too_far)?;
-    let operator = if steps.isa() == Isa::Armv7em { &ADD_I8_ARMV7EM } else { &ADD_I8 };
+    let operator = match steps.isa() {
+        Isa::Armv7em => &ADD_I8_ARMV7EM,
+        Isa::Mve => &ADD_I8_MVE,
+        Isa::Portable | Isa::Neon => &ADD_I8,
+    };
     steps.emit(node, operator, &node.inputs, &[], &AddRecord { multiplier, limits }.emit())
 }
 

@@ -3,7 +3,7 @@
 use super::PackError;
 use super::step::{Precision, StepPacker, limits_f32};
 use super::windows::window_record;
-use crate::choose::{ChannelArrays, armv7em};
+use crate::choose::{ChannelArrays, armv7em, mve};
 use crate::graph::{Clamp, Constant, Node, Operator};
 use tinfer::fixed_point::Requantizer;
 use tinfer::isa::Isa;
@@ -15,6 +15,10 @@ use tinfer::operators::batch_matmul::{BATCH_MATMUL_F32, BATCH_MATMUL_I8, BatchMa
 use tinfer::operators::conv_2d::{CONV_2D_F32, CONV_2D_I8, Conv2dRecord};
 use tinfer::operators::depthwise_conv_2d::{DEPTHWISE_CONV_2D_F32, DEPTHWISE_CONV_2D_I8, DepthwiseConv2dRecord};
 use tinfer::operators::fully_connected::{FULLY_CONNECTED_F32, FULLY_CONNECTED_I8, FullyConnectedRecord};
+use tinfer::operators::mve::WindowedMveRecord;
+use tinfer::operators::mve::conv_2d::CONV_2D_I8_MVE;
+use tinfer::operators::mve::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_MVE;
+use tinfer::operators::mve::fully_connected::{FULLY_CONNECTED_I8_MVE, FullyConnectedMveRecord};
 use tinfer::tensor::ElementType;
 
 pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
@@ -27,8 +31,10 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
 }
 
 fn pack_i8(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
-    if steps.isa() == Isa::Armv7em {
-        return pack_i8_armv7em(steps, node);
+    match steps.isa() {
+        Isa::Armv7em => return pack_i8_armv7em(steps, node),
+        Isa::Mve => return pack_i8_mve(steps, node),
+        Isa::Portable | Isa::Neon => {}
     }
     let channels = ChannelArrays::new(steps.graph, node).map_err(|e| steps.error(node, e.reason))?;
     let weights = steps.array(node, ElementType::I8, &channels.weights)?;
@@ -79,6 +85,25 @@ fn pack_i8_armv7em(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             steps.emit(node, &FULLY_CONNECTED_I8_ARMV7EM, inputs, &arrays, &record.emit())
         }
     }
+}
+
+/// Weights and arithmetic of all channels in one stream.
+fn pack_i8_mve(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    let stream = mve::stream(steps.graph, node)
+        .ok_or_else(|| steps.error(node, "its weights do not fit the kernel that was chosen"))?;
+    let arrays = [steps.array(node, ElementType::I32, &stream)?];
+    let inputs = &node.inputs[..1];
+    let limits = steps.limits_i8(node, clamp_of(node))?;
+    let (operator, window) = match &node.operator {
+        Operator::Conv2d { window, .. } => (&CONV_2D_I8_MVE, window),
+        Operator::DepthwiseConv2d { window, .. } => (&DEPTHWISE_CONV_2D_I8_MVE, window),
+        _ => {
+            let record = FullyConnectedMveRecord { limits };
+            return steps.emit(node, &FULLY_CONNECTED_I8_MVE, inputs, &arrays, &record.emit());
+        }
+    };
+    let record = WindowedMveRecord { window: window_record(steps, node, window)?, limits };
+    steps.emit(node, operator, inputs, &arrays, &record.emit())
 }
 
 fn pack_f32(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
@@ -138,7 +163,9 @@ fn batch_matmul(
 
 fn clamp_of(node: &Node) -> Clamp {
     match node.operator {
-        Operator::FullyConnected { clamp } => clamp,
+        Operator::Conv2d { clamp, .. }
+        | Operator::DepthwiseConv2d { clamp, .. }
+        | Operator::FullyConnected { clamp } => clamp,
         _ => Clamp::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! The list of fast kernels: one entry here, and the host fuzzes the kernel and every emulator runs it.
 
 mod armv7em;
+mod mve;
 mod portable;
 
 use super::comparison::Comparison;
@@ -8,7 +9,7 @@ use crate::isa::Isa;
 
 /// All fast kernels of all instruction sets.
 pub fn all() -> impl Iterator<Item = &'static Comparison> {
-    [portable::LIST, armv7em::LIST].into_iter().flatten()
+    [portable::LIST, armv7em::LIST, mve::LIST].into_iter().flatten()
 }
 
 /// Those whose instructions this build has: on a host all of them, as their plain-Rust twins.

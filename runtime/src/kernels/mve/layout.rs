@@ -1,0 +1,313 @@
+//! How weights lie in flash for these kernels, and how much scratch they need.
+//!
+//! ```text
+//! stream of products, per four output channels a, b, c, d:          depthwise stream, per channel:
+//!   4 words    bias of a, b, c, d                                     4 words   16 taps
+//!   per 16 taps:                                                      1 word    bias
+//!     4 words  of a, 4 of b, 4 of c, 4 of d                           1 word    multiplier
+//!   4 words    multipliers                                            1 word    31 - shift
+//!   4 words    31 - shift, which VRSHL takes
+//! ```
+//!
+//! Taps are padded with zeros to a multiple of sixteen, channels with zeros to a multiple of four. Taps of convolutions
+//! are in the order (kernel column, kernel row, input channel), as [`Strip`] holds the input.
+
+use crate::fixed_point::Requantizer;
+use crate::kernels::geometry::{self, Conv2d, Window2d};
+
+/// Output channels that share one pass over the taps.
+pub const CHANNELS: usize = 4;
+/// Taps of one vector.
+pub const LANES: usize = 16;
+
+/// Taps of a filter in the stream.
+pub const fn padded_taps(taps: usize) -> usize {
+    taps.saturating_add(LANES - 1) / LANES * LANES
+}
+
+/// Words of one block of four channels whose filters have `taps` weights.
+pub const fn block_words(taps: usize) -> usize {
+    padded_taps(taps).saturating_add(12)
+}
+
+/// Words of the stream of a layer.
+pub const fn stream_words(taps: usize, n_outputs: usize) -> usize {
+    n_outputs.div_ceil(CHANNELS).saturating_mul(block_words(taps))
+}
+
+/// Words of one channel of a depthwise stream.
+pub const DEPTHWISE_WORDS: usize = 7;
+
+/// Most channels of a depthwise convolution: eight pixels are gathered with 16-bit offsets.
+pub const MOST_CHANNELS: u32 = (1 << 16) / 8;
+
+/// Scratch of a fully connected layer: a copy of a row whose last vector would reach beyond it.
+pub const fn fully_connected_scratch_bytes(n_inputs: usize) -> usize {
+    if n_inputs.is_multiple_of(LANES) { 0 } else { padded_taps(n_inputs) }
+}
+
+/// Whether [`super::conv_2d`] takes a convolution: one group, no horizontal dilation.
+pub fn is_convolution(conv: &Conv2d) -> bool {
+    conv.groups == 1 && (conv.window.dilation[1] == 1 || conv.window.kernel[1] == 1)
+}
+
+/// Whether a checked convolution reads its pixels where they are: 1x1 without padding.
+pub fn is_pointwise(conv: &Conv2d) -> bool {
+    conv.window.kernel == [1, 1] && conv.window.padding == [0, 0]
+}
+
+/// The input rows of one output row, in the order of the taps.
+///
+/// ```text
+///   column 0                      column 1
+///   | row 0 | row 1 | .. row KH-1 | row 0 | row 1 | ..        each row C bytes
+///   \____________ window of the first output pixel _______/
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strip {
+    /// Columns, padding included.
+    pub columns: usize,
+    /// Bytes of one column.
+    pub column_bytes: usize,
+}
+
+impl Strip {
+    /// The strip of a convolution.
+    pub fn new(conv: &Conv2d) -> Self {
+        let window = &conv.window;
+        let [_, output_width, _] = window.output.map(|v| v as usize);
+        let [kernel_height, kernel_width] = window.kernel.map(|v| v as usize);
+        let [_, stride] = window.stride.map(|v| v as usize);
+        Self {
+            columns: output_width.saturating_sub(1).saturating_mul(stride).saturating_add(kernel_width),
+            column_bytes: kernel_height.saturating_mul(conv.input_channels_per_group()),
+        }
+    }
+
+    /// Bytes of the strip, with what the last window's last vector reads beyond it.
+    pub fn bytes(&self) -> usize {
+        self.columns.saturating_mul(self.column_bytes).saturating_add(LANES - 1)
+    }
+}
+
+/// Scratch of a convolution: a strip, or a copy of one pixel whose last vector would reach beyond the arena.
+pub fn conv_2d_scratch_bytes(conv: &Conv2d) -> usize {
+    if is_pointwise(conv) {
+        return fully_connected_scratch_bytes(conv.filter_elements());
+    }
+    Strip::new(conv).bytes()
+}
+
+/// How far below its input a convolution's output must start when the two overlap.
+pub fn conv_2d_lead_bytes(conv: &Conv2d) -> u32 {
+    let window = &conv.window;
+    if !is_pointwise(conv) {
+        return window.lead_elements(geometry::Strip::Rows(1));
+    }
+    // Pairs of pixels run on from one row to the next.
+    window.lead_elements(geometry::Strip::Pixels(1)).saturating_add(window.output[2])
+}
+
+/// A padded plane that holds one channel of the input, and how it is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plane {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Outputs that lie side by side are neighbours along this axis.
+    pub inner: Along,
+    /// Outputs along the inner and the outer axis.
+    pub outputs: [usize; 2],
+    /// Bytes of the plane from one output to the next along the inner and the outer axis.
+    pub steps: [usize; 2],
+    /// Where the taps of one output lie, from its first; lanes without a tap are 0.
+    pub tap_offsets: [u8; LANES],
+    /// The largest of these offsets.
+    pub reach: usize,
+}
+
+/// An axis of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Along {
+    /// From left to right.
+    Columns,
+    /// From top to bottom.
+    Rows,
+}
+
+impl Plane {
+    /// The plane of a depthwise convolution; `None` when [`super::depthwise_conv_2d`] does not take it: more than
+    /// sixteen taps, several outputs per input channel, taps more than 255 bytes apart, or more than [`MOST_CHANNELS`].
+    pub fn new(window: &Window2d) -> Option<Self> {
+        let ([_, _, inputs], [output_height, output_width, outputs]) = (window.input, window.output);
+        if inputs != outputs || window.kernel_elements() > LANES || inputs > MOST_CHANNELS {
+            return None;
+        }
+        let to_usize = |pair: [u32; 2]| pair.map(|v| v as usize);
+        let (kernel, stride, dilation) = (to_usize(window.kernel), to_usize(window.stride), to_usize(window.dilation));
+        let outputs = to_usize([output_height, output_width]);
+        let [height, width] = core::array::from_fn(|axis| {
+            let at = |of: [usize; 2]| of.get(axis).copied().unwrap_or(0);
+            let walked = at(outputs).saturating_sub(1).saturating_mul(at(stride));
+            walked.saturating_add(at(kernel).saturating_sub(1).saturating_mul(at(dilation))).saturating_add(1)
+        });
+        let [stride_y, stride_x] = stride;
+        let [rows, columns] = outputs;
+        let [row_step, column_step] = [stride_y.saturating_mul(width), stride_x];
+        let [dilation_y, dilation_x] = dilation;
+        let (tap_row, tap_column) = (dilation_y.saturating_mul(width), dilation_x);
+        let [kernel_height, kernel_width] = kernel;
+        let last = |n: usize, step: usize| n.saturating_sub(1).saturating_mul(step);
+        let reach = last(kernel_height, tap_row).saturating_add(last(kernel_width, tap_column));
+        let mut tap_offsets = [0; LANES];
+        for (tap, offset) in tap_offsets.iter_mut().enumerate().take(window.kernel_elements()) {
+            let row = tap.checked_div(kernel_width)?;
+            let column = tap.saturating_sub(row.saturating_mul(kernel_width));
+            // Too large a plane is refused below.
+            *offset = row.saturating_mul(tap_row).saturating_add(column.saturating_mul(tap_column)) as u8;
+        }
+        let shape = |inner, outputs, steps| Self { height, width, inner, outputs, steps, tap_offsets, reach };
+        let by_columns = shape(Along::Columns, [columns, rows], [column_step, row_step]);
+        let by_rows = shape(Along::Rows, [rows, columns], [row_step, column_step]);
+        let better = if by_rows.n_groups() < by_columns.n_groups() { by_rows } else { by_columns };
+        if height.checked_mul(width)? >= 1 << 24 {
+            return None;
+        }
+        [better, by_columns].into_iter().find(Self::is_near)
+    }
+
+    /// Bytes of scratch: the plane, and what the last group of four outputs reads beyond it.
+    pub fn bytes(&self) -> usize {
+        let [step, _] = self.steps;
+        self.height.saturating_mul(self.width).saturating_add(step.saturating_mul(CHANNELS - 1))
+    }
+
+    /// Groups of four outputs.
+    fn n_groups(&self) -> usize {
+        let [inner, outer] = self.outputs;
+        inner.div_ceil(CHANNELS).saturating_mul(outer)
+    }
+
+    /// Whether all taps of two outputs are within the reach of 8-bit offsets.
+    fn is_near(&self) -> bool {
+        let [step, _] = self.steps;
+        self.reach.saturating_add(step) <= usize::from(u8::MAX)
+    }
+}
+
+/// The layer whose weights are packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Products<'a> {
+    /// OHWI, HWC for depthwise convolutions, `[O, I]` for fully connected layers.
+    pub weights: &'a [i8],
+    /// Per output channel, with the input's zero point folded in.
+    pub bias: &'a [i32],
+    /// Per output channel.
+    pub requantizers: &'a [Requantizer],
+}
+
+impl Products<'_> {
+    /// Writes the stream of a convolution with this kernel, or of a fully connected layer with kernel `[1, 1]`.
+    ///
+    /// `None` when the layer is not for these kernels, because a shift is below 32, or when `stream` has another length
+    /// than [`stream_words`].
+    pub fn pack(&self, kernel: [usize; 2], stream: &mut [u32]) -> Option<()> {
+        let n_outputs = self.bias.len();
+        let taps = self.weights.len().checked_div(n_outputs)?;
+        if self.requantizers.len() != n_outputs || stream.len() != stream_words(taps, n_outputs) {
+            return None;
+        }
+        let words = block_words(taps);
+        let mut first = 0usize;
+        let mut rest = stream;
+        while let Some((block, next)) = rest.split_at_mut_checked(words).filter(|_| first < n_outputs) {
+            let (biases, block) = block.split_first_chunk_mut::<CHANNELS>()?;
+            let (weights, factors) = block.split_at_mut_checked(padded_taps(taps))?;
+            let (multipliers, shifts) = factors.split_at_mut_checked(CHANNELS)?;
+            weights.fill(0);
+            for (lane, ((bias, multiplier), shift)) in biases.iter_mut().zip(multipliers).zip(shifts).enumerate() {
+                let output = first.saturating_add(lane);
+                if output >= n_outputs {
+                    (*bias, *multiplier, *shift) = (0, 0, u32::MAX);
+                    continue;
+                }
+                let filter = self.weights.get(output.checked_mul(taps)?..)?.get(..taps)?;
+                let channel = self.channel(output, filter.iter().all(|&w| w == 0))?;
+                (*bias, *multiplier, *shift) = (channel.bias as u32, channel.multiplier as u32, channel.shift as u32);
+                for (tap, weight) in by_column(filter, kernel)?.enumerate() {
+                    // Sixteen taps of each of the four channels in turn.
+                    let byte = (tap / LANES * CHANNELS).saturating_add(lane).saturating_mul(LANES) + tap % LANES;
+                    put(weights, byte, weight)?;
+                }
+            }
+            first = first.saturating_add(CHANNELS);
+            rest = next;
+        }
+        Some(())
+    }
+
+    /// Writes the depthwise stream of this layer; `None` as for [`Products::pack`], or with more than 16 taps.
+    pub fn pack_depthwise(&self, stream: &mut [u32]) -> Option<()> {
+        let n = self.bias.len();
+        let taps = self.weights.len().checked_div(n)?;
+        let (blocks, []) = stream.as_chunks_mut::<DEPTHWISE_WORDS>() else { return None };
+        if blocks.len() != n || self.requantizers.len() != n || taps > LANES {
+            return None;
+        }
+        for (c, block) in blocks.iter_mut().enumerate() {
+            let (weights, [bias, multiplier, shift]) = block.split_first_chunk_mut::<4>()? else { return None };
+            weights.fill(0);
+            let mut is_zero = true;
+            for (tap, row) in self.weights.chunks_exact(n).enumerate() {
+                let weight = *row.get(c)?;
+                is_zero &= weight == 0;
+                put(weights, tap, weight)?;
+            }
+            let channel = self.channel(c, is_zero)?;
+            (*bias, *multiplier, *shift) = (channel.bias as u32, channel.multiplier as u32, channel.shift as u32);
+        }
+        Some(())
+    }
+
+    fn channel(&self, output: usize, has_zero_weights: bool) -> Option<Channel> {
+        let bias = *self.bias.get(output)?;
+        let requantizer = *self.requantizers.get(output)?;
+        if requantizer.multiplier == 0 {
+            return Some(Channel { bias: 0, multiplier: 0, shift: -1 });
+        }
+        if has_zero_weights {
+            // A constant result, whatever the factor: 4 k, halved by the multiplication and once more by the shift.
+            let steps = requantizer.requantize(bias).clamp(-512, 512);
+            return Some(Channel { bias: steps.wrapping_mul(4), multiplier: 1 << 30, shift: -1 });
+        }
+        let shift = 31i32.wrapping_sub(i32::from(requantizer.shift));
+        (shift < 0).then_some(Channel { bias, multiplier: requantizer.multiplier, shift })
+    }
+}
+
+/// The arithmetic of one output channel, as the instructions take it.
+struct Channel {
+    bias: i32,
+    multiplier: i32,
+    shift: i32,
+}
+
+/// The taps of a filter `[KH, KW, I]` in the order (kernel column, kernel row, input channel).
+fn by_column(filter: &[i8], [height, width]: [usize; 2]) -> Option<impl Iterator<Item = i8>> {
+    let depth = filter.len().checked_div(height.checked_mul(width)?)?;
+    let rows = move |column: usize| {
+        (0..height).flat_map(move |row| {
+            let at = row.wrapping_mul(width).wrapping_add(column).wrapping_mul(depth);
+            filter.get(at..at.wrapping_add(depth)).unwrap_or(&[]).iter().copied()
+        })
+    };
+    Some((0..width).flat_map(rows))
+}
+
+/// Writes byte `at` of little-endian words.
+fn put(words: &mut [u32], at: usize, byte: i8) -> Option<()> {
+    let word = words.get_mut(at / 4)?;
+    *word |= u32::from(byte as u8) << (at % 4 * 8);
+    Some(())
+}

@@ -1,0 +1,151 @@
+//! What [`super::instructions`] do, in plain Rust, for every other processor.
+
+#![cfg(not(all(target_arch = "arm", kernel_isa = "mve")))]
+
+use super::instructions::{Channel, Finish, Lattice, Pixels, Runs, Sum};
+use super::layout::{CHANNELS, DEPTHWISE_WORDS, LANES, Plane, block_words, padded_taps};
+
+impl Finish {
+    /// `VQDMULH`, `VRSHL`, `VADD`, `VMAX`, `VMIN` on one lane.
+    fn finish(self, acc: i32, multiplier: u32, shift: u32) -> i8 {
+        let product = i64::from(acc).wrapping_mul(i64::from(multiplier as i32)) >> 31;
+        let steps = round_shift_left(product.min(i64::from(i32::MAX)) as i32, shift as u8 as i8);
+        steps.wrapping_add(self.zero_point).max(self.min).min(self.max) as i8
+    }
+}
+
+/// `VRSHL.S32` on one lane: left, or right with rounding when `shift` is negative.
+fn round_shift_left(value: i32, shift: i8) -> i32 {
+    if shift >= 0 {
+        return value.checked_shl(u32::from(shift.unsigned_abs())).unwrap_or(0);
+    }
+    let right = u32::from(shift.unsigned_abs()).min(62);
+    let half = 1i64.wrapping_shl(right.wrapping_sub(1));
+    i64::from(value).wrapping_add(half).wrapping_shr(right) as i32
+}
+
+pub(super) fn multiply_pairs(region: &mut [i8], pixels: Pixels, stream: &[u32], finish: Finish) {
+    for pixel in 0..pixels.n_pixels / 2 {
+        let at = |pixel: usize| Pixels {
+            source: pixels.source.wrapping_add(pixel.wrapping_mul(pixels.source_step)),
+            target: pixels.target.wrapping_add(pixel.wrapping_mul(pixels.n_outputs)),
+            ..pixels
+        };
+        let pair = [at(pixel.wrapping_mul(2)), at(pixel.wrapping_mul(2).wrapping_add(1))];
+        multiply_blocks(region, &pair, stream, finish);
+    }
+}
+
+pub(super) fn multiply_one(region: &mut [i8], pixel: Pixels, stream: &[u32], finish: Finish) {
+    multiply_blocks(region, &[pixel], stream, finish);
+}
+
+/// Block after block of four outputs, each of all `pixels`, as the instructions do it: an output that lies over the taps
+/// of one of them would be seen.
+fn multiply_blocks(region: &mut [i8], pixels: &[Pixels], stream: &[u32], finish: Finish) -> Option<()> {
+    let Pixels { taps, n_outputs, .. } = *pixels.first()?;
+    for (block, first) in stream.chunks_exact(block_words(taps)).zip((0..n_outputs).step_by(CHANNELS)) {
+        let (biases, block) = block.split_at_checked(CHANNELS)?;
+        let (weights, factors) = block.split_at_checked(padded_taps(taps))?;
+        let (multipliers, shifts) = factors.split_at_checked(CHANNELS)?;
+        for pixel in pixels {
+            let x = region.get(pixel.source..)?.get(..padded_taps(taps))?;
+            let mut accs = [0i32; CHANNELS];
+            for (acc, bias) in accs.iter_mut().zip(biases) {
+                *acc = *bias as i32;
+            }
+            for (x, weights) in x.chunks_exact(LANES).zip(weights.chunks_exact(LANES)) {
+                for (acc, weights) in accs.iter_mut().zip(weights.chunks_exact(LANES / 4)) {
+                    *acc = acc.wrapping_add(dot(x.iter().copied(), weights));
+                }
+            }
+            let target = region.get_mut(pixel.target.wrapping_add(first)..)?;
+            let n = n_outputs.wrapping_sub(first).min(CHANNELS);
+            for (target, ((acc, multiplier), shift)) in
+                target.get_mut(..n)?.iter_mut().zip(accs.into_iter().zip(multipliers).zip(shifts))
+            {
+                *target = finish.finish(acc, *multiplier, *shift);
+            }
+        }
+    }
+    Some(())
+}
+
+/// `VMLADAV.S8` with the bytes of `weights`.
+fn dot(x: impl Iterator<Item = i8>, weights: &[u32]) -> i32 {
+    let weights = weights.iter().flat_map(|word| word.to_le_bytes());
+    x.zip(weights).fold(0, |sum: i32, (x, w)| sum.wrapping_add(i32::from(x).wrapping_mul(i32::from(w as i8))))
+}
+
+pub(super) fn copy_runs(region: &mut [i8], runs: Runs) {
+    for run in 0..runs.n_runs {
+        let source = runs.source.wrapping_add(run.wrapping_mul(runs.source_step));
+        let target = runs.target.wrapping_add(run.wrapping_mul(runs.target_step));
+        for i in 0..runs.length {
+            copy(region, source.wrapping_add(i), target.wrapping_add(i));
+        }
+    }
+}
+
+pub(super) fn copy_lattice(region: &mut [i8], lattice: Lattice) {
+    let [n_inner, n_outer] = lattice.counts;
+    let place = |start: usize, [inner, outer]: [usize; 2], i: usize, o: usize| {
+        start.wrapping_add(i.wrapping_mul(inner)).wrapping_add(o.wrapping_mul(outer))
+    };
+    for o in 0..n_outer {
+        for i in 0..n_inner {
+            let source = place(lattice.source, lattice.source_steps, i, o);
+            copy(region, source, place(lattice.target, lattice.target_steps, i, o));
+        }
+    }
+}
+
+fn copy(region: &mut [i8], source: usize, target: usize) {
+    if let Some(value) = region.get(source).copied()
+        && let Some(target) = region.get_mut(target)
+    {
+        *target = value;
+    }
+}
+
+pub(super) fn convolve(
+    region: &mut [i8],
+    plane: &Plane,
+    channel: Channel,
+    block: &[u32; DEPTHWISE_WORDS],
+    finish: Finish,
+) {
+    let [weights @ .., bias, multiplier, shift] = block;
+    let ([n_inner, n_outer], [inner_step, outer_step]) = (plane.outputs, plane.steps);
+    let [target_inner, target_outer] = channel.target_steps;
+    for outer in 0..n_outer {
+        for inner in 0..n_inner {
+            let window =
+                channel.plane.wrapping_add(inner.wrapping_mul(inner_step)).wrapping_add(outer.wrapping_mul(outer_step));
+            let taps = plane
+                .tap_offsets
+                .iter()
+                .map(|&offset| region.get(window.wrapping_add(usize::from(offset))).copied().unwrap_or(0));
+            let acc = dot(taps, weights).wrapping_add(*bias as i32);
+            let target = channel
+                .target
+                .wrapping_add(inner.wrapping_mul(target_inner))
+                .wrapping_add(outer.wrapping_mul(target_outer));
+            if let Some(target) = region.get_mut(target) {
+                *target = finish.finish(acc, *multiplier, *shift);
+            }
+        }
+    }
+}
+
+pub(super) fn add(region: &mut [i8], sum: Sum, finish: Finish) {
+    for i in 0..sum.n {
+        let at = |start: usize| region.get(start.wrapping_add(i)).map_or(0, |&x| i32::from(x));
+        let (a, b) = (at(sum.a).wrapping_mul(sum.multiplier.a), at(sum.b).wrapping_mul(sum.multiplier.b));
+        let steps =
+            round_shift_left(a.wrapping_add(b).wrapping_add(sum.addend), (sum.multiplier.shift as i8).wrapping_neg());
+        if let Some(target) = region.get_mut(sum.output.wrapping_add(i)) {
+            *target = steps.wrapping_add(finish.zero_point).max(finish.min).min(finish.max) as i8;
+        }
+    }
+}
