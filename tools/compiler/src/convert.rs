@@ -18,7 +18,9 @@ use crate::model_toml::ModelToml;
 use crate::pack::{PackOptions, Packed, PackedLayer, pack};
 use crate::passes::{Simplified, StayingTranspose, simplify};
 use crate::plan::{Planned, Proof, Streamed, plan_in_strips};
-use crate::quantize::{QuantizeError, QuantizeOptions, RangeMethod, Ranges, calibrate, is_quantized, quantize};
+use crate::quantize::{
+    QuantizeError, QuantizeOptions, RangeMethod, Ranges, calibrate, is_quantized, quantize, real_weights,
+};
 use crate::runner::shape;
 use crate::samples::{Samples, load_samples};
 use crate::target::Target;
@@ -353,8 +355,7 @@ impl Stages {
         let options = QuantizeOptions { method: request.method };
         if is_quantized(&graph) {
             match quantize(graph.clone(), &Ranges::default(), &options) {
-                Err(QuantizeError::NoRange { .. }) if request.calibration.is_some() => {}
-                Err(QuantizeError::NoRange { tensor }) => return Err(QuantizeError::Partly { tensor }.into()),
+                Err(QuantizeError::Partly { .. }) if request.calibration.is_some() => {}
                 finished => return Ok(finished?),
             }
         }
@@ -437,6 +438,12 @@ fn report(
 
 fn warnings(stages: &Stages, packed: &Packed) -> Vec<String> {
     let mut warnings = Vec::new();
+    let simplified = stages.simplified.as_ref().map(|s| &s.graph).filter(|g| is_quantized(g));
+    let real = simplified.map(real_weights).unwrap_or_default();
+    if let Some(first) = real.first() {
+        let n = real.len();
+        warnings.push(format!("{n} layers have float32 weights in a quantized model ({first}): they become int8"));
+    }
     if (1..FEW_SAMPLES).contains(&stages.n_samples) {
         let n = stages.n_samples;
         warnings

@@ -64,6 +64,56 @@ impl ModelBuilder {
         self
     }
 
+    /// An int8 input of fixed shape.
+    pub fn int8_input(mut self, name: &str, shape: &[usize]) -> Self {
+        let dims: Vec<Dim> = shape.iter().map(|&d| Dim::N(d as i64)).collect();
+        let info = value_info(name, DataType::Int8, Some(&dims));
+        self.graph().input.push(info);
+        self
+    }
+
+    /// An int8 output.
+    pub fn int8_output(mut self, name: &str) -> Self {
+        let info = value_info(name, DataType::Int8, None);
+        self.graph().output.push(info);
+        self
+    }
+
+    /// QuantizeLinear of `x` to int8, named as its result.
+    pub fn quantize(self, x: &str, y: &str, (scale, zero_point): (f32, i8)) -> Self {
+        self.with_grid(y, scale, zero_point).grid_node("QuantizeLinear", x, y)
+    }
+
+    /// DequantizeLinear of the int8 tensor `x`, named as its result.
+    pub fn dequantize(self, x: &str, y: &str, (scale, zero_point): (f32, i8)) -> Self {
+        self.with_grid(y, scale, zero_point).grid_node("DequantizeLinear", x, y)
+    }
+
+    /// `x` to int8 and back, named as the result.
+    pub fn pair(self, x: &str, y: &str, grid: (f32, i8)) -> Self {
+        let steps = format!("{y}_steps");
+        self.quantize(x, &steps, grid).dequantize(&steps, y, grid)
+    }
+
+    /// An int8 weight with one scale for each slice along `axis`, dequantized to `name`.
+    pub fn quantized_weight(self, name: &str, steps: Array, scales: &[f32], axis: i64) -> Self {
+        let [q, s, z] = ["q", "s", "z"].map(|suffix| format!("{name}_{suffix}"));
+        self.weight(&q, steps)
+            .weight(&s, Array::f32(vec![scales.len()], scales.to_vec()))
+            .weight(&z, Array::new(vec![scales.len()], ArrayData::I8(vec![0; scales.len()])))
+            .node("DequantizeLinear", &[&q, &s, &z], &[name], &[("axis", Attr::I(axis))])
+    }
+
+    fn with_grid(self, y: &str, scale: f32, zero_point: i8) -> Self {
+        self.weight(&format!("{y}_scale"), Array::f32(vec![], vec![scale]))
+            .weight(&format!("{y}_zero"), Array::new(vec![], ArrayData::I8(vec![zero_point])))
+    }
+
+    fn grid_node(self, operator: &str, x: &str, y: &str) -> Self {
+        let (scale, zero) = (format!("{y}_scale"), format!("{y}_zero"));
+        self.node(operator, &[x, &scale, &zero], &[y], &[])
+    }
+
     /// A float32 output.
     pub fn output(mut self, name: &str) -> Self {
         let info = value_info(name, DataType::Float, None);

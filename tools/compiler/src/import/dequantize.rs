@@ -60,7 +60,7 @@ pub(super) fn fold(graph: &mut GraphProto) -> Result<BTreeMap<String, Quantizati
         gone.iter().flat_map(|n| &n.input).map(|s| &**s).filter(|i| !read.contains(i)).collect();
     graph.initializer.retain(|t| !unread.contains(&*t.name));
     graph.input.retain(|i| !unread.contains(&*i.name));
-    if !graph.node.iter().any(|n| n.op_type == "QuantizeLinear") {
+    if !graph.node.iter().any(|n| n.op_type == "QuantizeLinear" || n.op_type == "DequantizeLinear") {
         quantizations.clear();
     }
     Ok(quantizations)

@@ -2,7 +2,7 @@
 
 use super::guard::{explain, guard};
 use super::{ImportError, Imported, Interface, facts, tensor};
-use crate::array::{Array, NamedArray};
+use crate::array::{Array, ArrayData, NamedArray};
 use std::collections::HashMap;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core;
@@ -61,7 +61,7 @@ impl Reference {
     }
 
     /// As [`Reference::run`], and shows every tensor that is computed: its ONNX name and its values
-    /// as float32. Inputs come first, then tensors in order of execution; bodies of loops are not seen.
+    /// as float32, of quantized tensors their integers. Inputs come first, then tensors in order of execution; bodies of loops are not seen.
     ///
     /// # Errors
     /// As [`Reference::run`].
@@ -72,7 +72,7 @@ impl Reference {
     ) -> Result<Vec<NamedArray>, ImportError> {
         let values = bind(&self.inputs, inputs)?;
         for input in inputs.iter().filter(|i| self.inputs.iter().any(|own| own.name == i.name)) {
-            tap(&input.name, &Array::f32(input.array.shape.clone(), input.array.to_f32()));
+            tap(&input.name, &shown(&input.array));
         }
         let result = guard(|| {
             let mut state = self.plan.spawn().map_err(|e| explain(&e))?;
@@ -85,7 +85,7 @@ impl Reference {
                     }
                     // Strings and other types without numbers are nobody's calibration.
                     if let Ok(array) = tensor::from_tract(value) {
-                        let array = Array::f32(array.shape.clone(), array.to_f32());
+                        let array = shown(&array);
                         names.iter().for_each(|name| tap(name, &array));
                     }
                 }
@@ -94,6 +94,14 @@ impl Reference {
             collect(&self.outputs, &results.map_err(|e| explain(&e))?)
         });
         result.map_err(|reason| ImportError::Reference { what: "run the model", reason })
+    }
+}
+
+/// What a tap gets of a tensor.
+fn shown(array: &Array) -> Array {
+    match array.data {
+        ArrayData::I8(_) | ArrayData::U8(_) => array.clone(),
+        _ => Array::f32(array.shape.clone(), array.to_f32()),
     }
 }
 

@@ -268,6 +268,50 @@ fn quantized_models_keep_the_scales_of_their_weights() {
 }
 
 #[test]
+fn weights_behind_a_pair_are_rounded_to_their_scales() {
+    let model = ModelBuilder::new(13)
+        .input("x", &[1, 2])
+        .weight("real", Array::f32(vec![2, 2], vec![0.26, -9.0, 0.24, 1.26]))
+        .weight("s", Array::f32(vec![2], vec![0.5, 0.01]))
+        .weight("z", Array::new(vec![2], ArrayData::I8(vec![0, 0])))
+        .node("QuantizeLinear", &["real", "s", "z"], &["q"], &[("axis", Attr::I(-1))])
+        .node("DequantizeLinear", &["q", "s", "z"], &["w"], &[("axis", Attr::I(-1))])
+        .pair("x", "xq", (0.1, 3))
+        .node("MatMul", &["xq", "w"], &["m"], &[])
+        .pair("m", "y", (0.2, 0))
+        .output("y");
+    let imported = model.import().unwrap();
+    assert_eq!(imported.value("w").unwrap().to_f32(), [0.5, -1.28, 0.0, 1.26]);
+    assert_eq!(imported.quantizations["w"].axis, 1);
+    assert_eq!(imported.nodes.iter().filter(|n| n.operator == "QuantizeLinear").count(), 2);
+    // The integers stay where somebody else wants them.
+    let imported = model.int8_output("q").import().unwrap();
+    assert_eq!(imported.value("q").unwrap().data, ArrayData::I8(vec![1, -128, 0, 126]));
+}
+
+/// tract's declutter makes a wrong table of a softmax between integers, and tract reads one scale of a weight only.
+#[test]
+fn quantized_models_never_pass_through_declutter() {
+    let model = ModelBuilder::new(13)
+        .int8_input("x", &[1, 4])
+        .dequantize("x", "xr", (0.1, 0))
+        .quantized_weight("w", Array::new(vec![4, 2], ArrayData::I8(vec![1, 2, 3, 4, 5, 6, 7, 8])), &[0.1, 1.0], 1)
+        .node("Softmax", &["xr"], &["s"], &[("axis", Attr::I(-1))])
+        .pair("s", "sq", (1.0 / 256.0, -128))
+        .node("MatMul", &["sq", "w"], &["m"], &[])
+        .quantize("m", "y", (0.1, 0))
+        .int8_output("y");
+    let imported = model.import().unwrap();
+    let x = NamedArray::new("x", Array::new(vec![1, 4], ArrayData::I8(vec![0, 10, 20, 30])));
+    // exp of 0, 1, 2, 3 over their sum, in steps of 1/256: 8, 22, 61, 165. Products with 1, 3, 5, 7 times 0.1 and with
+    // 2, 4, 6, 8, in steps of 0.1: 5.99 and 69.92.
+    let expected = ArrayData::I8(vec![6, 70]);
+    let reference = Reference::new(&imported).unwrap().run(std::slice::from_ref(&x)).unwrap();
+    let backend = TractBackend::new(&imported).unwrap().run(&[x]).unwrap();
+    assert_eq!((&reference[0].array.data, &backend[0].array.data), (&expected, &expected));
+}
+
+#[test]
 fn the_reference_shows_every_tensor() {
     let model = ModelBuilder::new(13)
         .input("x", &[1, 1, 3, 3])

@@ -150,16 +150,6 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The ONNX tensor that a tensor of the graph holds.
-    pub fn origin_of(&self, id: TensorId) -> Option<Origin> {
-        self.graph.tensor(id).origin.clone()
-    }
-
-    /// Says which ONNX tensor a tensor of the graph holds.
-    pub fn set_origin(&mut self, id: TensorId, origin: Option<Origin>) {
-        self.graph.tensor_mut(id).origin = origin;
-    }
-
     /// Says what a constant was quantized with.
     pub fn set_quantization(&mut self, id: TensorId, quantization: Option<Quantization>) {
         self.graph.tensor_mut(id).quantization = quantization;

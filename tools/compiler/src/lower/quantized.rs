@@ -127,12 +127,7 @@ pub fn quantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal>
     check_attributes(lowering, node)?;
     let grid = grid(lowering.imported, node)?;
     let x = lowering.input(node, 0)?;
-    lowering.push_result(node, Operator::Unary(Unary::Snap(grid)), vec![x])?;
-    let (name, _) = lowering.result(node)?;
-    let (y, x) = (lowering.operand(&name)?, lowering.origin_of(x));
-    // Steps cannot be compared with real values: until somebody dequantizes them, what they were made from.
-    lowering.set_origin(y, x);
-    Ok(())
+    lowering.push_result(node, Operator::Unary(Unary::Snap(grid)), vec![x])
 }
 
 /// y = (x - zero_point) * scale: the tensor is held as real values already.
@@ -151,8 +146,7 @@ pub fn dequantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusa
         ));
     }
     let x = lowering.input(node, 0)?;
-    let (name, shape) = lowering.result(node)?;
-    lowering.set_origin(x, Some(super::context::identity(&name, shape.len())));
+    let (name, _) = lowering.result(node)?;
     lowering.alias(&name, x);
     Ok(())
 }

@@ -10,8 +10,9 @@ pub fn drop_needless(graph: &mut Graph, i: usize) -> bool {
     if !is_on(graph, x, grid, 0) || !can_bypass(graph, x, y) {
         return false;
     }
-    // What is known of the result is true of the operand, which may be named after something before.
-    graph.tensor_mut(x).origin = graph.tensor(y).origin.clone().or(graph.tensor(x).origin.clone());
+    if graph.tensor(x).origin.is_none() {
+        graph.tensor_mut(x).origin = graph.tensor(y).origin.clone();
+    }
     graph.replace_uses(y, x);
     graph.nodes.remove(i);
     true

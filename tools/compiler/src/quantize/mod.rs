@@ -19,7 +19,7 @@ mod share;
 mod tests;
 mod weights;
 
-pub use adopt::is_quantized;
+pub use adopt::{is_quantized, real_weights};
 pub use calibrate::{Ranges, calibrate};
 pub use histogram::{Bin, Histogram};
 pub use range::{Range, RangeMethod};
@@ -73,6 +73,12 @@ pub enum QuantizeError {
         /// The node.
         node: String,
     },
+    /// An input that a model quantizes in two ways.
+    #[error("the model quantizes its input {tensor} with two different scales")]
+    TwoScales {
+        /// The input.
+        tensor: String,
+    },
     /// A model that is quantized in part.
     #[error("the model is quantized already, but tensor {tensor} has no scale in it")]
     Partly {
@@ -97,6 +103,7 @@ impl QuantizeError {
             QuantizeError::Partly { .. } => {
                 "quantize it in the file as well, or give calibration samples (--calibration FILE.npz)"
             }
+            QuantizeError::TwoScales { .. } => "quantize the input once and let both readers have the result",
             QuantizeError::WeightSteps { .. } => "quantize weights symmetrically to int8 (zero point 0)",
             QuantizeError::NotFinite { .. } => "remove the calibration samples that cause them, or mend the weights",
             QuantizeError::ElementType { .. } | QuantizeError::NotConstant { .. } | QuantizeError::PadValue { .. } => {
@@ -117,10 +124,14 @@ impl QuantizeError {
 pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Result<Graph, QuantizeError> {
     let mut graph = graph;
     graph.compact();
-    adopt::quantizations(&mut graph);
+    let quantized = is_quantized(&graph);
+    adopt::quantizations(&mut graph)?;
     check_element_types(&graph)?;
     let own = own_ranges(&graph, ranges, options.method)?;
-    share::activations(&mut graph, own)?;
+    share::activations(&mut graph, own).map_err(|e| match e {
+        QuantizeError::NoRange { tensor } if quantized => QuantizeError::Partly { tensor },
+        other => other,
+    })?;
     weights::constants(&mut graph)?;
     graph.compact();
     Ok(graph)

@@ -1,5 +1,7 @@
 //! Whole graphs: int8 images against float32 images of the same graph.
 
+mod adopt;
+
 use super::*;
 use crate::array::Array;
 use crate::choose::Chosen;

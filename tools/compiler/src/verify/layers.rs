@@ -1,6 +1,6 @@
 //! Every step of the image against the ONNX tensor that holds the same values.
 
-use crate::array::{Array, NamedArray};
+use crate::array::{Array, ArrayData, NamedArray};
 use crate::error::CompileError;
 use crate::graph::Origin;
 use crate::import::Reference;
@@ -8,6 +8,7 @@ use crate::metrics::Comparison;
 use crate::runner::{ImageRunner, real_values, transposed};
 use std::collections::HashMap;
 use tinfer::session::{Observer, StepDone};
+use tinfer::tensor::Quantization;
 
 /// Comparisons of all steps, over samples.
 pub(super) struct LayerComparison {
@@ -57,13 +58,19 @@ impl LayerComparison {
         self.comparisons.iter().map(|c| (c.n_samples() > 0).then(|| c.sqnr_db())).collect()
     }
 
-    fn compare(&mut self, index: usize, found: &[f32]) {
+    fn compare(&mut self, index: usize, quantization: &Quantization, found: &[f32]) {
         let Some(Some(Origin { name, permutation: axes, kept, rows })) = self.origins.get(index) else { return };
         let Some(expected) = self.expected.get(name).filter(|e| !e.shape.contains(&0)) else { return };
-        // Without axes, or with axes of another rank, the order is the ONNX tensor's.
-        let expected: Vec<f32> = match (axes.len() == expected.shape.len(), expected.as_f32()) {
-            (true, Some(values)) => transposed(&expected.shape, axes).into_iter().map(|i| values[i]).collect(),
+        let values = match &expected.data {
+            ArrayData::I8(steps) => steps.iter().map(|&q| quantization.dequantize(i32::from(q))).collect(),
+            // A uint8 tensor is held as int8, 128 lower.
+            ArrayData::U8(steps) => steps.iter().map(|&q| quantization.dequantize(i32::from(q) - 128)).collect(),
             _ => expected.to_f32(),
+        };
+        // Without axes, or with axes of another rank, the order is the ONNX tensor's.
+        let expected: Vec<f32> = match axes.len() == expected.shape.len() {
+            true => transposed(&expected.shape, axes).into_iter().map(|i| values[i]).collect(),
+            false => values,
         };
         let kept = kept.as_ref().map(|kept| kept.select(&expected));
         let expected = match kept {
@@ -90,7 +97,7 @@ impl Observer for Watch<'_> {
         self.digests.push(step.digest());
         let Some((tensor, bytes)) = step.output(0) else { return };
         if let Some(values) = real_values(&tensor, bytes) {
-            self.layers.compare(step.index as usize, &values);
+            self.layers.compare(step.index as usize, &tensor.quantization, &values);
         }
     }
 }
