@@ -42,8 +42,9 @@ fn steps_apart(runner: &ImageRunner<'_>, output: usize, expected: &Array, found:
     expected.to_f64().iter().zip(found.to_f64()).map(|(e, f)| (e - f).abs() / scale).collect()
 }
 
-/// A small model: every output within one step of onnxruntime, and equal but for a few; exactly these kernels.
-fn check(name: &str, expected_kernels: &str) {
+/// A small model: exactly these kernels, every output within one step of onnxruntime, and at most this share of them not
+/// equal to it.
+fn check(name: &str, expected_kernels: &str, share: f64) {
     let folder = root().join("tests/quantized");
     let converted = converted(&folder.join(format!("{name}.onnx")), Precision::Int8).unwrap();
     assert_eq!(kernels(&converted), expected_kernels, "{name}");
@@ -67,18 +68,23 @@ fn check(name: &str, expected_kernels: &str) {
     }
     let off = differences.iter().filter(|d| **d > 0.01).count();
     let largest = differences.iter().fold(0.0, |m: f64, d| m.max(*d));
-    assert!(largest < 1.01 && off <= differences.len() / 25, "{name}: {off} of {}, up to {largest}", differences.len());
+    assert!(
+        largest < 1.01 && off as f64 <= share * differences.len() as f64,
+        "{name}: {off} of {}, up to {largest}",
+        differences.len()
+    );
 }
 
 #[test]
 fn models_of_other_quantizers_compute_what_they_computed() {
-    check("onnxruntime_quantizer", "conv_2d depthwise_conv_2d max_pool_2d average_pool_2d fully_connected");
-    check("tensorflow_lite", "conv_2d conv_2d add average_pool_2d_dequantized fully_connected softmax");
-    check("aware_training", "fully_connected table mul");
-    check("several_readers", "conv_2d conv_2d");
-    check("concatenated", "max_pool_2d conv_2d conv_2d table concat conv_2d");
-    check("one_dimensional", "conv_2d average_pool_2d");
-    check("attention", "batch_matmul softmax table batch_matmul");
+    check("onnxruntime_quantizer", "conv_2d depthwise_conv_2d max_pool_2d average_pool_2d fully_connected", 0.04);
+    check("tensorflow_lite", "conv_2d conv_2d add average_pool_2d_dequantized fully_connected softmax", 0.04);
+    check("aware_training", "fully_connected table mul", 0.04);
+    check("several_readers", "conv_2d conv_2d", 0.04);
+    check("concatenated", "max_pool_2d conv_2d conv_2d table concat conv_2d", 0.04);
+    check("one_dimensional", "conv_2d average_pool_2d", 0.04);
+    // The softmax kernel gives steps of 1/256; the table behind it rounds them again, to the steps of the file.
+    check("attention", "batch_matmul softmax table batch_matmul", 0.12);
 }
 
 #[test]
@@ -94,7 +100,11 @@ fn a_quantized_model_is_no_float_image() {
 fn check_official(file: &str, n_layers: usize, macs: u64, share: f64) {
     let Some(model) = shared_data(&format!("mlperf_tiny/{file}")) else { return };
     let converted = converted(&model, Precision::Int8).unwrap();
-    assert_eq!((converted.report.layers.len(), converted.report.macs), (n_layers, macs), "{}", kernels(&converted));
+    let report = &converted.report;
+    let strips: usize = report.streamed.iter().map(|s| 2 * (s.n_strips - 1)).sum();
+    let repeated: u64 = report.streamed.iter().map(|s| s.repeated_macs).sum();
+    let whole = (report.layers.len() - strips, report.macs - repeated);
+    assert_eq!(whole, (n_layers, macs), "{}", kernels(&converted));
     let mut runner = ImageRunner::new(&converted.image).unwrap();
     let imported = import(&model, &ImportOptions::default()).unwrap();
     let reference = Reference::new(&imported).unwrap();

@@ -36,7 +36,7 @@ type Rule = fn(&mut Graph, usize) -> bool;
 /// Applies all passes until none finds anything to do.
 pub fn simplify(mut graph: Graph) -> Simplified {
     // Every rule removes a node, or moves a transpose towards the outputs, or a clamp towards the
-    // inputs, so this ends; the limit only turns a mistake in that reasoning into a slower image.
+    // inputs, or gives a node one reader, so this ends; the limit only turns a mistake in that reasoning into a slower image.
     let most = 100 * (graph.nodes.len() + 10);
     let mut n_rewrites = 0;
     while sweep(&mut graph, &mut n_rewrites, most) {}
@@ -87,4 +87,5 @@ const RULES: &[Rule] = &[
     fuse::pad,
     snap::drop_needless,
     snap::before_clamp,
+    snap::separate,
 ];

@@ -35,6 +35,60 @@ pub fn before_clamp(graph: &mut Graph, i: usize) -> bool {
     true
 }
 
+/// Real numbers between a layer and a rounding belong to this rounding alone: what others read is computed once more.
+/// Only so can everything before the rounding become one step that rounds once, as the model says.
+pub fn separate(graph: &mut Graph, i: usize) -> bool {
+    if !matches!(graph.nodes[i].operator, Operator::Unary(Unary::Snap(_))) {
+        return false;
+    }
+    let mut reader = i;
+    for _ in 0..MAX_DEPTH {
+        let shared = |&x: &TensorId| graph.is_output(x) || graph.consumers(x).into_iter().any(|r| r != reader);
+        let reals = graph.nodes[reader].inputs.iter().copied().filter(|&x| is_computed_real(graph, x));
+        let reals: Vec<TensorId> = reals.collect();
+        if let Some(&x) = reals.iter().find(|x| shared(x)) {
+            return copy_for(graph, reader, x);
+        }
+        // Several real operands would be steps of their own, which no rounding follows.
+        let [x] = reals[..] else { return false };
+        let Some(before) = graph.producer(x) else { return false };
+        reader = before;
+    }
+    false
+}
+
+/// Lets a node read a copy of what computes `x`.
+fn copy_for(graph: &mut Graph, reader: usize, x: TensorId) -> bool {
+    let Some(mut node) = producer(graph, x).cloned() else { return false };
+    if node.outputs.len() != 1 {
+        return false;
+    }
+    let copy = graph.tensor(x).clone();
+    let copy = graph.add_tensor(copy);
+    for input in graph.nodes[reader].inputs.iter_mut().filter(|input| **input == x) {
+        *input = copy;
+    }
+    node.name = format!("{}/{}", node.name, graph.nodes[reader].name);
+    node.outputs = vec![copy];
+    graph.nodes.insert(reader, node);
+    true
+}
+
+/// Whether a tensor holds results that no rounding has brought to a grid.
+fn is_computed_real(graph: &Graph, id: TensorId) -> bool {
+    let mut id = id;
+    while let Some(node) = producer(graph, id) {
+        match &node.operator {
+            Operator::Unary(Unary::Snap(_)) => return false,
+            Operator::MaxPool2d { .. } | Operator::Transpose { .. } | Operator::Reshape | Operator::Pad { .. } => {
+                id = node.inputs[0];
+            }
+            _ => return true,
+        }
+    }
+    false
+}
+
 /// The node before node `i` if nobody else reads what is between.
 fn before(graph: &Graph, i: usize) -> Option<usize> {
     let x = *graph.nodes[i].inputs.first()?;

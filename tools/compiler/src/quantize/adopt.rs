@@ -26,7 +26,7 @@ pub(super) fn quantizations(graph: &mut Graph) -> Result<(), QuantizeError> {
             false => tensor.quantization = None,
         }
     }
-    separate(graph)?;
+    check_inputs(graph)?;
     for idx in 0..graph.nodes.len() {
         let Operator::Unary(Unary::Snap(grid)) = graph.nodes[idx].operator else { continue };
         graph.nodes[idx].operator = Operator::Requantize;
@@ -51,30 +51,16 @@ pub fn real_weights(graph: &Graph) -> Vec<&str> {
     real.map(|n| &*n.name).collect()
 }
 
-/// A tensor that is rounded to several grids is computed once for each: rounding twice would not be what the model says.
-fn separate(graph: &mut Graph) -> Result<(), QuantizeError> {
-    let mut idx = 0;
-    while idx < graph.nodes.len() {
-        let (operator, x) = (graph.nodes[idx].operator.clone(), graph.nodes[idx].inputs[0]);
-        idx += 1;
-        let first = graph.consumers(x).into_iter().find(|&i| is_snap(&graph.nodes[i].operator));
-        let is_other = first.is_some_and(|i| i + 1 < idx && graph.nodes[i].operator != operator);
-        // What is quantized already is rounded once more by every reader, as the model says.
-        let quantized = graph.tensor(x).quantization.is_some();
-        let producer = graph.producer(x).map(|p| graph.nodes[p].clone());
-        if !is_snap(&operator) || !is_other || quantized || producer.as_ref().is_some_and(|p| is_snap(&p.operator)) {
-            continue;
+/// Everything that is computed belongs to one rounding already; an input cannot be given twice.
+fn check_inputs(graph: &Graph) -> Result<(), QuantizeError> {
+    for port in &graph.inputs {
+        let tensor = graph.tensor(port.tensor);
+        let operators: Vec<&Operator> =
+            graph.consumers(port.tensor).into_iter().map(|r| &graph.nodes[r].operator).collect();
+        let rounds = operators.iter().any(|o| is_snap(o));
+        if rounds && tensor.quantization.is_none() && operators.iter().any(|o| *o != operators[0]) {
+            return Err(QuantizeError::TwoScales { tensor: tensor.name.clone() });
         }
-        let Some(mut node) = producer else {
-            return Err(QuantizeError::TwoScales { tensor: graph.tensor(x).name.clone() });
-        };
-        let copy = graph.tensor(x).clone();
-        let copy = graph.add_tensor(copy);
-        node.name = format!("{}/{}", node.name, graph.nodes[idx - 1].name);
-        node.outputs = vec![copy];
-        graph.nodes[idx - 1].inputs[0] = copy;
-        graph.nodes.insert(idx - 1, node);
-        idx += 1;
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ pub enum QuantizeError {
         node: String,
     },
     /// An input that a model quantizes in two ways.
-    #[error("the model quantizes its input {tensor} with two different scales")]
+    #[error("the model quantizes its input {tensor} in two ways")]
     TwoScales {
         /// The input.
         tensor: String,
@@ -103,7 +103,7 @@ impl QuantizeError {
             QuantizeError::Partly { .. } => {
                 "quantize it in the file as well, or give calibration samples (--calibration FILE.npz)"
             }
-            QuantizeError::TwoScales { .. } => "quantize the input once and let both readers have the result",
+            QuantizeError::TwoScales { .. } => "quantize the input once and let all its readers have the result",
             QuantizeError::WeightSteps { .. } => "quantize weights symmetrically to int8 (zero point 0)",
             QuantizeError::NotFinite { .. } => "remove the calibration samples that cause them, or mend the weights",
             QuantizeError::ElementType { .. } | QuantizeError::NotConstant { .. } | QuantizeError::PadValue { .. } => {

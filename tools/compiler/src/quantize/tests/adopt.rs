@@ -138,6 +138,19 @@ fn a_value_on_two_grids_is_computed_for_each() {
         .int8_output("y")
         .int8_output("z");
     check(&model, &["Conv2d", "Conv2d"]);
+    // One of the readers clamps before it rounds, at several steps' distance.
+    let model = images()
+        .node("Conv", &["xr", "w"], &["c"], &[])
+        .quantize("c", "y", SUM)
+        .node("Relu", &["c"], &["r"], &[])
+        .node("Transpose", &["r"], &["t"], &[("perm", Attr::Is(vec![0, 2, 3, 1]))])
+        .quantize("t", "z", RELU)
+        .node("Relu", &["c"], &["s"], &[])
+        .quantize("s", "v", (0.019, -128))
+        .int8_output("y")
+        .int8_output("z")
+        .int8_output("v");
+    check(&model, &["Conv2d", "Conv2d", "Conv2d"]);
 }
 
 #[test]
@@ -168,7 +181,7 @@ fn what_integers_cannot_say_is_refused_in_words() {
     );
     let real = ModelBuilder::new(17).input("x", &[1, 4]);
     let real = real.quantize("x", "y", SUM).quantize("x", "z", RELU).int8_output("y").int8_output("z");
-    refusal(real, "input x with two different scales", "once");
+    refusal(real, "input x in two ways", "once");
     let asymmetric = images()
         .weight("u", Array::new(vec![2, 3, 1, 1], ArrayData::U8(vec![0, 5, 200, 255, 3, 9])))
         .weight("u_s", Array::f32(vec![], vec![0.01]))
