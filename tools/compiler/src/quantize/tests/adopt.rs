@@ -13,7 +13,7 @@ const SUM: (f32, i8) = (0.071, 5);
 fn steps(shape: &[usize], seed: u64) -> Array {
     let n: usize = shape.iter().product();
     // Weights of a layer reach both ends: -127 and 127.
-    let value = |i: usize| (((i as u64 * 131 + seed * 17) * 2_654_435_761 >> 7) % 255) as i64 - 127;
+    let value = |i: usize| ((((i as u64 * 131 + seed * 17) * 2_654_435_761) >> 7) % 255) as i64 - 127;
     Array::new(shape.to_vec(), ArrayData::I8((0..n).map(|i| value(i) as i8).collect()))
 }
 
