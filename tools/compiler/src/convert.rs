@@ -17,18 +17,19 @@ use crate::lower::lower;
 use crate::model_toml::ModelToml;
 use crate::pack::{PackOptions, Packed, PackedLayer, pack};
 use crate::passes::{Simplified, StayingTranspose, simplify};
-use crate::plan::{Planned, Proof, Streamed, plan_in_strips};
+use crate::plan::{Planned, Proof, Streamed, plan, plan_in_strips};
 use crate::quantize::{
     QuantizeError, QuantizeOptions, RangeMethod, Ranges, calibrate, is_quantized, quantize, real_weights,
 };
 use crate::runner::shape;
 use crate::samples::{Samples, load_samples};
 use crate::target::Target;
-use crate::trim::{ConstantChannels, TrimReport, Trimmed, trim};
+use crate::trim::{ConstantChannels, TrimReport, Trimmed, trim_for};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tinfer::image::Image;
+use tinfer::isa::Isa;
 use tinfer_build::Requirements;
 
 /// Number format of an image's activations and weights.
@@ -334,7 +335,8 @@ impl Stages {
             graph = stages.quantize(request, graph, progress)?;
         }
         if last >= Stage::Trimmed && request.constant_channels == ConstantChannels::Remove {
-            let Trimmed { graph: trimmed, report } = trim(&graph);
+            let isa = request.target.isa()?;
+            let Trimmed { graph: trimmed, report } = trim_for(&graph, |graph| instructions(graph, isa));
             graph = trimmed;
             stages.trimmed = Some(report);
         }
@@ -387,6 +389,13 @@ impl Stages {
         let labels = self.about.as_ref().map_or(&[][..], |a| &a.labels);
         Ok(load_samples(&path, &self.imported.inputs, preprocess, labels)?)
     }
+}
+
+/// Estimated instructions of an inference; `None` where there is no estimate.
+fn instructions(graph: &Graph, isa: Isa) -> Option<u64> {
+    let options = PackOptions { isa: Some(isa), ..PackOptions::default() };
+    let packed = pack(graph, &plan(graph, &choose::for_isa(isa)), &options).ok()?;
+    Some(Estimate::of(&Image::check(&packed.bytes).ok()?, None)?.instructions)
 }
 
 fn pack_options(request: &ConvertRequest, stages: &Stages) -> Result<PackOptions, CompileError> {

@@ -28,13 +28,38 @@ impl Kept {
         for (node, product) in graph.nodes.iter().zip(products) {
             kept.link(graph, node, product.as_ref());
         }
+        kept.close(graph, products, bounds);
+        kept
+    }
+
+    /// Keeps more channels until every computed tensor has a multiple of `n` of them, or all that it had.
+    pub fn fill(&mut self, graph: &Graph, products: &[Option<Product>], bounds: &Bounds, n: usize) {
+        loop {
+            let mut changed = false;
+            for &id in graph.nodes.iter().flat_map(|node| &node.outputs) {
+                let n_kept = self.channels(graph, id).len();
+                let missing = n_kept.next_multiple_of(n) - n_kept;
+                let gone = (0..n_channels(graph.tensor(id))).filter(|&c| !self.stays(id, c));
+                for c in gone.take(missing).collect::<Vec<_>>() {
+                    changed |= self.keep(id, c);
+                }
+            }
+            if !changed {
+                return;
+            }
+            self.close(graph, products, bounds);
+        }
+    }
+
+    /// Keeps what the kept channels need.
+    fn close(&mut self, graph: &Graph, products: &[Option<Product>], bounds: &Bounds) {
         loop {
             let mut changed = false;
             for (node, product) in graph.nodes.iter().zip(products).rev() {
-                changed |= kept.require(graph, node, product.as_ref(), bounds);
+                changed |= self.require(graph, node, product.as_ref(), bounds);
             }
             if !changed {
-                return kept;
+                return;
             }
         }
     }

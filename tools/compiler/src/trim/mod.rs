@@ -5,6 +5,7 @@
 //! Graph -> product.rs  layers with weights, channel by channel
 //!       -> bounds.rs   forwards: which values can a channel take? (interval analysis in the image's arithmetic)
 //!       -> kept.rs     backwards: which channels must the outputs have? (least fixed point)
+//!                      and which more are cheaper to keep, for whole words
 //!       -> rewrite.rs  cuts tensors, weights and scales; what constants added goes into biases
 //!       -> Graph, TrimReport
 //! ```
@@ -34,6 +35,7 @@ use crate::graph::Graph;
 use bounds::Bounds;
 use kept::Kept;
 use product::Product;
+use std::num::NonZeroUsize;
 
 /// What becomes of channels that no input changes, or that nothing reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,11 +57,35 @@ pub struct Trimmed {
 }
 
 /// Trims a graph whose tensors have their final element types and quantizations.
-pub fn trim(graph: &Graph) -> Trimmed {
+///
+/// Tensors keep a multiple of `multiple` channels, or all that they had: kernels read whole words and vectors, and
+/// what is left of a word costs more than a channel that does nothing. 1 takes out all that can go.
+pub fn trim(graph: &Graph, multiple: NonZeroUsize) -> Trimmed {
     let products: Vec<Option<Product>> = graph.nodes.iter().map(|node| Product::new(graph, node)).collect();
     let bounds = Bounds::new(graph, &products);
-    let kept = Kept::new(graph, &products, &bounds);
+    let mut kept = Kept::new(graph, &products, &bounds);
+    kept.fill(graph, &products, &bounds, multiple.get());
     let after = rewrite::rewrite(graph, &products, &bounds, &kept);
     let report = TrimReport::new(graph, &after, &products, &bounds, &kept);
     Trimmed { graph: after, report }
 }
+
+/// Trims a graph to the multiple for which `cost` is lowest; the smallest one where it says nothing.
+pub fn trim_for(graph: &Graph, mut cost: impl FnMut(&Graph) -> Option<u64>) -> Trimmed {
+    let smallest = trim(graph, NonZeroUsize::MIN);
+    if smallest.report.n_channels() == 0 {
+        return smallest;
+    }
+    let (mut best, mut lowest) = (None, cost(&smallest.graph));
+    for multiple in MULTIPLES.iter().filter_map(|&n| NonZeroUsize::new(n)) {
+        let trimmed = trim(graph, multiple);
+        let found = cost(&trimmed.graph);
+        if found.zip(lowest).is_some_and(|(found, lowest)| found < lowest) {
+            (best, lowest) = (Some(trimmed), found);
+        }
+    }
+    best.unwrap_or(smallest)
+}
+
+/// int8 elements in a halfword, a word, half a vector and a vector.
+const MULTIPLES: [usize; 4] = [2, 4, 8, 16];

@@ -2,10 +2,12 @@
 
 mod network;
 
-use crate::graph::{Binary, Constant, Operator};
+use super::{trim, trim_for};
+use crate::graph::{Binary, Constant, Graph, Operator};
 use crate::kept_channels::KeptChannels;
 use Planted::{Clamped, Constant as Fixed, Living};
 use network::{Network, OPEN, Planted, RELU, ZERO_POINT, check, check_equal, window};
+use std::num::NonZeroUsize;
 
 const ZERO: Planted = Fixed(ZERO_POINT as i8);
 
@@ -23,6 +25,27 @@ fn constants_fold_into_the_next_bias_where_nothing_is_padded() {
     assert!((layer.constant[0].real - 2.35).abs() < 1e-6);
     assert_eq!((layer.macs_before, layer.macs_after), (25 * 27 * 5, 25 * 27 * 2));
     assert_eq!((layer.weights_bytes_before, layer.weights_bytes_after), (5 * 27 + 20, 2 * 27 + 8));
+}
+
+#[test]
+fn channels_that_fill_a_word_stay_where_that_is_cheaper() {
+    let (mut n, x) = Network::new(1, &[1, 5, 5, 3]);
+    let a = n.conv("a", x, window(1, 1, 0), OPEN, &[Living, ZERO, ZERO, Living, Living, ZERO]);
+    let b = n.depthwise("b", a, window(3, 1, 1), OPEN);
+    let c = n.conv("c", b, window(1, 1, 0), OPEN, &[Living, Living]);
+    let graph = n.finish(&[c]);
+    let channels = |graph: &Graph| {
+        ["a", "b", "c"]
+            .map(|name| graph.tensors.iter().find(|t| t.name == name).map_or(0, |t| *t.shape.last().unwrap()))
+    };
+    for (multiple, expected) in [(1, [3, 3, 2]), (2, [4, 4, 2]), (4, [4, 4, 2]), (8, [6, 6, 2])] {
+        assert_eq!(channels(&trim(&graph, NonZeroUsize::new(multiple).unwrap()).graph), expected, "{multiple}");
+    }
+    // Odd numbers of channels cost more, as on a processor that reads pairs.
+    let odd = |graph: &Graph| Some(channels(graph).map(|n| n as u64 + 10 * (n as u64 % 2)).iter().sum());
+    assert_eq!(channels(&trim_for(&graph, odd).graph), [4, 4, 2]);
+    assert_eq!(channels(&trim_for(&graph, |graph| Some(channels(graph)[0] as u64)).graph), [3, 3, 2]);
+    assert_eq!(channels(&trim_for(&graph, |_| None).graph), [3, 3, 2]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::pack::{PackOptions, pack};
 use crate::plan::plan;
 use crate::runner::ImageRunner;
 use crate::trim::{TrimReport, trim};
+use std::num::NonZeroUsize;
 use tinfer::isa::Isa;
 use tinfer::tensor::ElementType;
 
@@ -217,7 +218,13 @@ fn port(graph: &Graph, id: TensorId) -> Port {
 
 /// Trims, and compares both images on extreme and random inputs, with the kernels of every instruction set.
 pub fn check_equal(graph: &Graph) -> (Graph, TrimReport) {
-    let trimmed = trim(graph);
+    check_equal_to(graph, &trim(graph, NonZeroUsize::new(4).unwrap()).graph);
+    let trimmed = trim(graph, NonZeroUsize::MIN);
+    check_equal_to(graph, &trimmed.graph);
+    (trimmed.graph, trimmed.report)
+}
+
+fn check_equal_to(graph: &Graph, trimmed: &Graph) {
     let shape = graph.inputs[0].shape.clone();
     let n: usize = shape.iter().product();
     let (mut random, _) = Network::new(77, &shape);
@@ -234,14 +241,13 @@ pub fn check_equal(graph: &Graph) -> (Graph, TrimReport) {
             let options = PackOptions { isa: Some(isa), ..PackOptions::default() };
             pack(graph, &plan(graph, &choose::for_isa(isa)), &options).unwrap().bytes
         };
-        let (whole, small) = (image(graph), image(&trimmed.graph));
+        let (whole, small) = (image(graph), image(trimmed));
         let (mut whole, mut small) = (ImageRunner::new(&whole).unwrap(), ImageRunner::new(&small).unwrap());
         for values in &inputs {
             let input = [Array::new(shape.clone(), ArrayData::I8(values.clone()))];
             assert_eq!(whole.run(&input).unwrap(), small.run(&input).unwrap(), "{isa:?} {values:?}");
         }
     }
-    (trimmed.graph, trimmed.report)
 }
 
 /// [`check_equal`], and that tensors have so many channels afterwards; 0 is a tensor that is gone.
