@@ -105,7 +105,9 @@ pub fn bases() -> Vec<Base> {
         }
     }
     for (name, graph) in [("products", products as fn(_) -> _), ("elements", elements)] {
-        bases.push(Base::new(&format!("{name} int8 for armv7em"), &graph(ElementType::I8), Isa::Armv7em));
+        for isa in [Isa::Armv7em, Isa::Mve] {
+            bases.push(Base::new(&format!("{name} int8 for {}", isa.name()), &graph(ElementType::I8), isa));
+        }
     }
     let imported = import(&root().join("models/digits-cnn/digits-cnn.onnx"), &ImportOptions::default()).unwrap();
     bases.push(Base::new("digits-cnn", &simplify(lower(&imported).unwrap()).graph, Isa::Portable));
