@@ -51,16 +51,14 @@ pub(super) fn multiply_in_place(pixels: Pixels, stream: &[u32], finish: Finish, 
     }
     for pixel in n_direct..n_pixels {
         let from = source.wrapping_add(pixel.wrapping_mul(source_step));
-        region.get(scratch.clone()).filter(|scratch| scratch.len() >= reach)?;
-        region.copy_within(checked(region, from, taps)?, scratch.start);
+        let inputs = from..from.checked_add(taps)?;
+        let [inputs, copy] = region.get_disjoint_mut([inputs, scratch.clone()]).ok()?;
+        if copy.len() < reach {
+            return None;
+        }
+        copy.iter_mut().zip(&*inputs).for_each(|(copy, &input)| *copy = input);
         let target = target.wrapping_add(pixel.wrapping_mul(n_outputs));
         multiply(region, Pixels { source: scratch.start, target, n_pixels: 1, ..pixels }, stream, finish)?;
     }
     Some(())
-}
-
-/// `length` elements from `start` on, if they are in the region.
-fn checked(region: &[i8], start: usize, length: usize) -> Option<core::ops::Range<usize>> {
-    let range = start..start.checked_add(length)?;
-    region.get(range.clone()).map(|_| range)
 }
