@@ -59,7 +59,10 @@ fn answers_have_the_promised_keys() {
     keys(&inspected, &["inputs", "outputs", "operators", "supported", "unsupported", "macs", "parameters"]);
     let whole = &converted["constant_channels"]["macs_before"];
     assert_eq!((&inspected["supported"], &inspected["macs"]), (&Value::Bool(true), whole));
-    assert_eq!(converted["constant_channels"]["macs_after"], converted["macs"]);
+    // Strips repeat rows at their seams and leave out rows that nobody reads.
+    let repeated = converted["streamed"].as_array().unwrap().iter().map(|s| s["repeated_macs"].as_i64().unwrap());
+    let streamed = converted["constant_channels"]["macs_after"].as_i64().unwrap() + repeated.sum::<i64>();
+    assert_eq!(Some(streamed), converted["macs"].as_i64());
     let of_image = tinfer(&["inspect", &image, "--json"]).ok().json();
     keys(&of_image, &["inputs", "outputs", "operators", "supported", "unsupported", "macs", "parameters"]);
     assert_eq!((&of_image["macs"], &of_image["target"]), (&converted["macs"], &Value::from("mps2-an386")));

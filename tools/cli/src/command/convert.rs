@@ -120,7 +120,11 @@ fn text(converted: &Converted, output: &str) -> String {
     let _ = writeln!(text, "{:<18}{arena}", "arena");
     for s in &report.streamed {
         let _ = writeln!(text, "{} and {} run in {} strips of rows,", s.producer, s.consumer, s.n_strips);
-        let _ = writeln!(text, "  which computes {} MACs again", bytes(s.repeated_macs as usize));
+        let n = bytes(s.repeated_macs.unsigned_abs() as usize);
+        let _ = match s.repeated_macs {
+            0.. => writeln!(text, "  which computes {n} MACs again"),
+            _ => writeln!(text, "  which spares {n} MACs of rows that nobody reads"),
+        };
     }
     match report.transposes.len() {
         0 => text += "no transposes are left\n",

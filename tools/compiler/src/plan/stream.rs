@@ -17,8 +17,8 @@ pub struct Streamed {
     /// Number of strips.
     pub n_strips: usize,
     /// Multiply-accumulates that are computed again because the windows of neighbouring strips overlap, less those of
-    /// rows that nobody reads.
-    pub repeated_macs: u64,
+    /// rows that nobody reads and no strip computes.
+    pub repeated_macs: i64,
 }
 
 /// Plans a graph, with pairs of layers in strips of rows where that makes the arena much smaller.
@@ -77,7 +77,7 @@ fn report(before: &Graph, split: &Graph, pair: Pair) -> Streamed {
         producer: name(pair.producer),
         consumer: name(pair.consumer),
         n_strips,
-        repeated_macs: split.macs().saturating_sub(before.macs()),
+        repeated_macs: split.macs() as i64 - before.macs() as i64,
     }
 }
 
