@@ -124,13 +124,13 @@ fn open<'i>(path: &Path, bytes: &'i AlignedBytes) -> Result<ImageRunner<'i>, Com
 }
 
 fn report(runner: &ImageRunner<'_>, on: &str, runs: usize) -> BenchReport {
-    let layers = steps(runner.image(), &runner.layers()).into_iter().map(|s| BenchLayer {
-        name: s.name,
-        operator: s.operator,
-        kernel: s.kernel,
-        macs: s.macs,
+    let layers = steps(runner.image(), &runner.layers()).into_iter().map(|step| BenchLayer {
+        name: step.layer.name,
+        operator: step.layer.operator,
+        kernel: step.layer.kernel,
+        macs: step.layer.macs,
         instructions: None,
-        instructions_estimate: s.instructions_estimate,
+        instructions_estimate: step.layer.instructions_estimate,
         nanoseconds: None,
     });
     BenchReport {

@@ -402,6 +402,7 @@ fn pack_options(request: &ConvertRequest, stages: &Stages) -> Result<PackOptions
     let mut options = PackOptions {
         target: request.target.name().to_string(),
         isa: Some(request.target.isa()?),
+        clock_hz: request.target.clock_hz(),
         onnx_digest: Some(stages.imported.sha256),
         ..PackOptions::default()
     };

@@ -212,8 +212,8 @@ impl<'i> Setup<'i> {
             _ => None,
         };
         let layers = steps.iter().zip(self.layers.sqnr_db()).map(|(step, sqnr_db)| LayerReport {
-            name: step.name.clone(),
-            operator: step.operator.clone(),
+            name: step.layer.name.clone(),
+            operator: step.layer.operator.clone(),
             sqnr_db: sqnr_db.map(bounded),
         });
         let layers = layers.collect();

@@ -1,6 +1,6 @@
 //! `tinfer convert`
 
-use super::{bytes, check_output, dimension, warn};
+use super::{ESTIMATED, bytes, check_output, dimension, estimated, expected, warn};
 use crate::answer::{Answer, table};
 use crate::failure::Failure;
 use crate::progress::Patience;
@@ -79,10 +79,12 @@ fn text(converted: &Converted, output: &str) -> String {
         .iter()
         .map(|l| {
             let numbers = [l.macs as usize, l.arena_offset, l.bytes].map(|n| n.to_string());
-            [&l.name, &l.operator, l.kernel].map(String::from).into_iter().chain(numbers).collect()
+            let words = [&l.name, &l.operator, l.kernel].map(String::from);
+            words.into_iter().chain(numbers).chain(estimated(l)).collect()
         })
         .collect();
-    let mut text = table(&["layer", "operator", "kernel", "MACs", "offset", "bytes"], &rows);
+    let titles = [["layer", "operator", "kernel"], ["MACs", "offset", "bytes"]].concat();
+    let mut text = table(&[&titles[..], &ESTIMATED].concat(), &rows);
     let ConvertReport { precision, target, .. } = report;
     let _ = writeln!(text, "\n{output}: {precision} for {target}");
     let sizes = [
@@ -105,11 +107,7 @@ fn text(converted: &Converted, output: &str) -> String {
         );
         log::info!("{trimmed}");
     }
-    if let Some(estimate) = &report.estimate {
-        let n = bytes(estimate.instructions as usize);
-        let time = estimate.milliseconds.map(|ms| format!(", about {ms:.1} ms at the board's clock"));
-        let _ = writeln!(text, "{:<18}{n:>12} instructions{} (estimate)", "", time.unwrap_or_default());
-    }
+    let _ = writeln!(text, "{:<18}{}", "estimate", expected(report.estimate.as_ref(), report.layers.iter()));
     if report.calibration_samples > 0 {
         let _ = writeln!(text, "{:<18}{:>12} samples", "calibrated with", report.calibration_samples);
     }

@@ -1,11 +1,13 @@
 //! `tinfer inspect`
 
-use super::{bytes, dimension};
+use super::{ESTIMATED, bytes, dimension, estimated, expected};
 use crate::answer::{Answer, table};
 use crate::failure::Failure;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use tinfer_compiler::inspect::{ImageReport, OnnxReport, PortReport, UnsupportedReport, inspect_image, inspect_onnx};
+use tinfer_compiler::inspect::{
+    ImageReport, OnnxReport, PortReport, StepReport, UnsupportedReport, inspect_image, inspect_onnx,
+};
 use tinfer_compiler::model_file::ModelFile;
 
 #[derive(clap::Args)]
@@ -80,6 +82,8 @@ fn image_text(report: &ImageReport) -> String {
         let _ = writeln!(text, "{what:<10} {:>10} bytes", bytes(n));
     }
     let _ = writeln!(text, "{:<10} {:>10} MACs", "work", bytes(report.macs as usize));
+    let estimate = expected(report.estimate.as_ref(), report.layers.iter().map(|l| &l.layer));
+    let _ = writeln!(text, "{:<10} {estimate}", "estimate");
     if let Some(licence) = &report.licence {
         let _ = writeln!(text, "licence    {licence}");
     }
@@ -89,13 +93,14 @@ fn image_text(report: &ImageReport) -> String {
     let rows: Vec<Vec<String>> = report
         .layers
         .iter()
-        .map(|l| {
-            let numbers = [l.macs as usize, l.arena_offset, l.bytes, l.live_bytes].map(|n| n.to_string());
-            let words = [&l.name, &l.operator, l.kernel, l.precision].map(String::from);
-            words.into_iter().chain(numbers).collect()
+        .map(|StepReport { layer, live_bytes }| {
+            let numbers = [layer.macs as usize, layer.arena_offset, layer.bytes, *live_bytes].map(|n| n.to_string());
+            let words = [&layer.name, &layer.operator, layer.kernel, layer.precision].map(String::from);
+            words.into_iter().chain(numbers).chain(estimated(layer)).collect()
         })
         .collect();
-    text + &table(&["layer", "operator", "kernel", "type", "MACs", "offset", "bytes", "live"], &rows)
+    let titles = [["layer", "operator", "kernel", "type"], ["MACs", "offset", "bytes", "live"]].concat();
+    text + &table(&[&titles[..], &ESTIMATED].concat(), &rows)
 }
 
 fn ports(text: &mut String, inputs: &[PortReport], outputs: &[PortReport]) {

@@ -9,6 +9,8 @@ pub mod tables;
 pub mod verify;
 
 use crate::failure::Failure;
+use tinfer_compiler::cost::Estimate;
+use tinfer_compiler::pack::PackedLayer;
 
 /// `NAME=N` of `--dim`.
 pub fn dimension(text: &str) -> Result<(String, usize), String> {
@@ -21,6 +23,26 @@ pub fn bytes(n: usize) -> String {
     let digits = n.to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
     groups.join(",")
+}
+
+/// Expected instructions and milliseconds of a layer, for columns with the titles [`ESTIMATED`].
+pub fn estimated(layer: &PackedLayer) -> [String; 2] {
+    let instructions = layer.instructions_estimate.map(|n| n.to_string());
+    let milliseconds = layer.milliseconds_estimate.map(|ms| format!("{ms:.2}"));
+    [instructions, milliseconds].map(|cell| cell.unwrap_or_else(|| "-".into()))
+}
+
+/// Titles of columns with numbers that nobody measured.
+pub const ESTIMATED: [&str; 2] = ["est. instructions", "est. ms"];
+
+/// What an inference is expected to cost, or why nobody can say.
+pub fn expected<'a>(estimate: Option<&Estimate>, mut layers: impl Iterator<Item = &'a PackedLayer>) -> String {
+    let Some(Estimate { instructions, milliseconds }) = estimate else {
+        let unknown = layers.find(|layer| layer.instructions_estimate.is_none());
+        return format!("none, there is no formula for {}", unknown.map_or("its layers", |layer| layer.kernel));
+    };
+    let time = milliseconds.map(|ms| format!(", {ms:.2} ms at the board's clock")).unwrap_or_default();
+    format!("about {} instructions{time}", bytes(*instructions as usize))
 }
 
 /// A warning for people; scripts find it in the answer.
@@ -57,5 +79,30 @@ mod tests {
         }
         assert_eq!(bytes(1_234_567), "1,234,567");
         assert_eq!(bytes(12), "12");
+    }
+
+    #[test]
+    fn estimates_say_that_they_are_estimates() {
+        let layer = |instructions_estimate| PackedLayer {
+            name: "a".into(),
+            operator: "Conv".into(),
+            kernel: "conv_2d_f32",
+            precision: "float32",
+            macs: 1,
+            arena_offset: 0,
+            bytes: 1,
+            instructions_estimate,
+            milliseconds_estimate: instructions_estimate.map(|_| 1.3),
+        };
+        let layers = [layer(Some(25_000)), layer(None)];
+        assert_eq!(layers.each_ref().map(estimated), [["25000", "1.30"], ["-", "-"]]);
+        let estimate = |milliseconds| Some(Estimate { instructions: 25_000, milliseconds });
+        for (estimate, text) in [
+            (estimate(Some(1.3)), "about 25,000 instructions, 1.30 ms at the board's clock"),
+            (estimate(None), "about 25,000 instructions"),
+            (None, "none, there is no formula for conv_2d_f32"),
+        ] {
+            assert_eq!(expected(estimate.as_ref(), layers.iter()), text);
+        }
     }
 }

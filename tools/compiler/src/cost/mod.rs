@@ -26,10 +26,10 @@ pub fn instructions(image: &Image<'_>, step: &StepView<'_>) -> Option<u64> {
     instructions.map(|n| n.max(0.0) as u64)
 }
 
-/// Estimate for a whole inference on a board.
+/// What a step or a whole inference is expected to cost on a board.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Instructions of all steps.
+    /// Instructions, see [`instructions`].
     pub instructions: u64,
     /// The same at the board's clock, with [`CYCLES_PER_INSTRUCTION`]; `None` when the target is no board.
     pub milliseconds: Option<f64>,
@@ -39,10 +39,19 @@ impl Estimate {
     /// The sum over all steps; `None` when one of them has no estimate.
     pub fn of(image: &Image<'_>, clock_hz: Option<u32>) -> Option<Self> {
         let instructions = image.steps().map(|step| self::instructions(image, &step)).sum::<Option<u64>>()?;
+        Some(Self::new(instructions, clock_hz))
+    }
+
+    /// One step; `None` when its kernel has no formula.
+    pub fn of_step(image: &Image<'_>, step: &StepView<'_>, clock_hz: Option<u32>) -> Option<Self> {
+        instructions(image, step).map(|instructions| Self::new(instructions, clock_hz))
+    }
+
+    fn new(instructions: u64, clock_hz: Option<u32>) -> Self {
         let milliseconds = clock_hz
             .map(|hz| instructions as f64 * CYCLES_PER_INSTRUCTION * 1e3 / f64::from(hz.max(1)))
             .map(|ms| (ms * 1e3).round() / 1e3);
-        Some(Estimate { instructions, milliseconds })
+        Estimate { instructions, milliseconds }
     }
 }
 

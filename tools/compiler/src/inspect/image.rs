@@ -2,9 +2,10 @@
 
 use super::PortReport;
 use crate::aligned::AlignedBytes;
-use crate::cost::{self, Estimate};
+use crate::cost::Estimate;
 use crate::error::CompileError;
 use crate::import::Interface;
+use crate::pack::PackedLayer;
 use crate::runner::{ImageRunner, LayerDoc};
 use crate::target::Target;
 use serde::Serialize;
@@ -73,24 +74,11 @@ pub struct ImageReport {
 /// One step.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepReport {
-    /// Node name.
-    pub name: String,
-    /// ONNX operators that it came from.
-    pub operator: String,
-    /// Operator of the plan.
-    pub kernel: &'static str,
-    /// Number format of its output.
-    pub precision: &'static str,
-    /// Multiply-accumulates.
-    pub macs: u64,
-    /// Where its output is in the arena.
-    pub arena_offset: usize,
-    /// Size of its output.
-    pub bytes: usize,
+    /// What the conversion knew of it, too.
+    #[serde(flatten)]
+    pub layer: PackedLayer,
     /// Arena bytes of everything that is live during the step.
     pub live_bytes: usize,
-    /// See [`crate::cost::instructions`].
-    pub instructions_estimate: Option<u64>,
 }
 
 /// Looks into an image.
@@ -105,7 +93,7 @@ pub fn inspect_image(path: &Path, bytes: &AlignedBytes) -> Result<ImageReport, C
     let layers = steps(image, &runner.layers());
     let mut operators = BTreeMap::new();
     for layer in &layers {
-        *operators.entry(layer.kernel).or_default() += 1;
+        *operators.entry(layer.layer.kernel).or_default() += 1;
     }
     let text = |key| image.doc(key).map(|b| String::from_utf8_lossy(b).into_owned());
     let [major, minor, revision] = manifest.version;
@@ -136,7 +124,7 @@ pub fn inspect_image(path: &Path, bytes: &AlignedBytes) -> Result<ImageReport, C
         state_bytes: manifest.state_bytes as usize,
         scratch_bytes: manifest.scratch_bytes as usize,
         stack_bytes: manifest.stack_bytes as usize,
-        estimate: Estimate::of(image, Target::parse(manifest.target()).ok().and_then(|target| target.clock_hz())),
+        estimate: Estimate::of(image, clock_hz(image)),
         precision: precision(&layers),
         layers,
         labels: runner.labels(),
@@ -147,7 +135,7 @@ pub fn inspect_image(path: &Path, bytes: &AlignedBytes) -> Result<ImageReport, C
 
 /// The steps of a checked image; `docs` are what it says about them.
 pub(crate) fn steps(image: &Image<'_>, docs: &[LayerDoc]) -> Vec<StepReport> {
-    let lifetimes = lifetimes(image);
+    let (lifetimes, clock_hz) = (lifetimes(image), clock_hz(image));
     let live = |index: u32| {
         let tensors = lifetimes.iter().filter(|l| l.first <= index && index <= l.last);
         tensors.map(|l| l.n_bytes.next_multiple_of(tinfer::image::ALIGNMENT)).sum::<usize>()
@@ -158,7 +146,8 @@ pub(crate) fn steps(image: &Image<'_>, docs: &[LayerDoc]) -> Vec<StepReport> {
             let output = step.output(0).and_then(|t| image.tensor(t));
             let doc = docs.get(step.index as usize);
             let operator = operators::ALL.iter().find(|o| o.code == step.code);
-            StepReport {
+            let estimate = Estimate::of_step(image, &step, clock_hz);
+            let layer = PackedLayer {
                 name: doc.map_or_else(|| format!("step {}", step.index), |d| d.name.clone()),
                 operator: doc.map(|d| d.operator.clone()).unwrap_or_default(),
                 kernel: operator.map_or("unknown", |o| o.name),
@@ -166,16 +155,23 @@ pub(crate) fn steps(image: &Image<'_>, docs: &[LayerDoc]) -> Vec<StepReport> {
                 macs: operator.map_or(0, |o| macs(image, &step, o)),
                 arena_offset: output.map_or(0, arena_offset),
                 bytes: output.map_or(0, |t| t.n_bytes()),
-                instructions_estimate: cost::instructions(image, &step),
-                live_bytes: live(step.index) + (step.scratch_bytes as usize).next_multiple_of(tinfer::image::ALIGNMENT),
-            }
+                instructions_estimate: estimate.map(|e| e.instructions),
+                milliseconds_estimate: estimate.and_then(|e| e.milliseconds),
+            };
+            let scratch_bytes = (step.scratch_bytes as usize).next_multiple_of(tinfer::image::ALIGNMENT);
+            StepReport { layer, live_bytes: live(step.index) + scratch_bytes }
         })
         .collect()
 }
 
+/// Clock of the board that an image is for.
+fn clock_hz(image: &Image<'_>) -> Option<u32> {
+    Target::parse(image.manifest().target()).ok().and_then(|target| target.clock_hz())
+}
+
 /// The number format of all steps, `mixed` when they differ.
 pub(crate) fn precision(layers: &[StepReport]) -> &'static str {
-    let mut all = layers.iter().map(|l| l.precision);
+    let mut all = layers.iter().map(|l| l.layer.precision);
     let first = all.next().unwrap_or("none");
     if all.all(|p| p == first) { first } else { "mixed" }
 }

@@ -14,7 +14,7 @@ mod windows;
 mod tests;
 
 use crate::aligned::AlignedBytes;
-use crate::cost;
+use crate::cost::Estimate;
 use crate::graph::{Graph, Operator, Origin, Port, Tensor};
 use crate::plan::Planned;
 use builder::{ImageBuilder, PortSpec, Sizes};
@@ -38,6 +38,8 @@ pub struct PackOptions {
     pub target: String,
     /// Its instruction set; `None` is portable.
     pub isa: Option<Isa>,
+    /// Clock of the board, for estimates.
+    pub clock_hz: Option<u32>,
     /// Class labels in the order of the output.
     pub labels: Vec<String>,
     /// Licence of the model.
@@ -76,8 +78,10 @@ pub struct PackedLayer {
     pub arena_offset: usize,
     /// Size of its first output.
     pub bytes: usize,
-    /// See [`crate::cost::instructions`].
+    /// See [`Estimate`].
     pub instructions_estimate: Option<u64>,
+    /// The same as time, on boards whose clock is known.
+    pub milliseconds_estimate: Option<f64>,
 }
 
 /// Why a graph cannot be packed.
@@ -158,7 +162,9 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
     let checked = Image::check(&draft).map_err(|e| refused(e.to_string()))?;
     let work = operators::work(&checked, operators::ALL).map_err(|e| refused(e.to_string()))?;
     for (layer, step) in layers.iter_mut().zip(checked.steps()) {
-        layer.instructions_estimate = cost::instructions(&checked, &step);
+        let estimate = Estimate::of_step(&checked, &step, options.clock_hz);
+        layer.instructions_estimate = estimate.map(|e| e.instructions);
+        layer.milliseconds_estimate = estimate.and_then(|e| e.milliseconds);
     }
     let bytes = image.finish(isa, &specs, &manifest, &Sizes { work, ..sizes })?;
     Ok(Packed { bytes: AlignedBytes::from_slice(&bytes), layers, weights_bytes: image.weights_bytes() })
@@ -176,6 +182,7 @@ fn layer(graph: &Graph, planned: &Planned, node: &crate::graph::Node, kernel: &'
         arena_offset: region.map_or(0, |r| r.offset),
         bytes: region.map_or(0, |r| r.bytes),
         instructions_estimate: None,
+        milliseconds_estimate: None,
     }
 }
 

@@ -98,7 +98,7 @@ impl DeviceComparison {
             .iter()
             .zip(&self.steps)
             .map(|(step, &(bit_exact, sum))| DeviceLayerReport {
-                name: step.name.clone(),
+                name: step.layer.name.clone(),
                 bit_exact,
                 instructions: sum / n,
             })
