@@ -11,7 +11,7 @@ pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
         "conv_2d_i8_armv7em" => conv(shapes),
         "depthwise_conv_2d_i8_armv7em" => depthwise(shapes),
         "fully_connected_i8_armv7em" => Some(fully_connected(shapes)),
-        "add_i8_armv7em" => Some(linear([1500.0, 8.16], [1.0, shapes.n_outputs()])),
+        "add_i8_armv7em" => Some(linear([1409.0, 8.0], [1.0, shapes.n_outputs()])),
         _ => None,
     }
 }
@@ -32,7 +32,7 @@ fn conv(shapes: &Shapes) -> Option<f64> {
     );
     let odd = pairs * (n_outputs % 2.0);
     let features = [1.0, runs as f64, copied_pairs as f64, copies as f64, copied_rows as f64, copied_words as f64];
-    Some(loops + linear([2210.0, -18.2, -242.0, 157.0, 149.5, 6.4], features) + 19.5 * pairs + 43.7 * odd)
+    Some(loops + linear([1349.0, 411.2, 630.0, -6.7, -6.2, 5.6], features) + 20.0 * pairs + 13.5 * odd)
 }
 
 fn depthwise(shapes: &Shapes) -> Option<f64> {
@@ -50,7 +50,7 @@ fn depthwise(shapes: &Shapes) -> Option<f64> {
     let copied = inside_rows * (11.0 * (inside_columns / 4.0).floor() + 5.0 * (inside_columns % 4.0) + 8.0);
     let outputs = rows * columns * channels;
     Some(linear(
-        [1718.0, 115.4, 2.31, 0.49, 1.05, 8.49],
+        [1368.0, 95.8, 1.96, 0.66, 1.04, 5.84],
         [1.0, channels, plane_height * plane_width, channels * rows * row, channels * copied, outputs],
     ))
 }
@@ -63,7 +63,7 @@ fn fully_connected(shapes: &Shapes) -> f64 {
     let is_copied = f64::from(u8::from(!n_inputs.is_multiple_of(4)));
     let is_odd = f64::from(u8::from(!n_outputs.is_multiple_of(4)));
     linear(
-        [1100.0, 55.9, -9.8, 68.0, 14.3, -55.5, 16.55, 103.7],
+        [808.0, 44.4, 5.1, 68.0, 20.6, 71.5, 5.78, 95.2],
         [
             1.0,
             quads,

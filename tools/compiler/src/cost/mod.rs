@@ -5,6 +5,7 @@
 //! what it measures.
 
 mod armv7em;
+mod mve;
 mod portable;
 
 use serde::Serialize;
@@ -13,15 +14,20 @@ use tinfer::isa::Isa;
 use tinfer::kernels::geometry::Window2d;
 use tinfer::operators::window::WindowRecord;
 
-/// Estimated instructions of one step on the instruction set that an image is packed for.
+/// Estimated instructions of one step on the instruction set that an image is packed for: on a Cortex-M3 for portable
+/// images, on a Cortex-M4 for Armv7E-M, on a Cortex-M55 for Helium.
 ///
-/// `None` for kernels that have no formula: float32, instruction sets that were not measured.
+/// `None` for kernels that have no formula, like those for float32.
 pub fn instructions(image: &Image<'_>, step: &StepView<'_>) -> Option<u64> {
     let name = tinfer::operators::ALL.iter().find(|o| o.code == step.code)?.name;
     let shapes = Shapes::new(image, step)?;
     let instructions = match image.isa() {
-        Isa::Armv7em => armv7em::instructions(name, &shapes).or_else(|| portable::on_armv7em(name, &shapes)),
-        Isa::Portable | Isa::Mve | Isa::Neon => None,
+        Isa::Portable => portable::CORTEX_M3.instructions(name, &shapes),
+        Isa::Armv7em => {
+            armv7em::instructions(name, &shapes).or_else(|| portable::CORTEX_M4.instructions(name, &shapes))
+        }
+        Isa::Mve => mve::instructions(name, &shapes).or_else(|| portable::CORTEX_M55.instructions(name, &shapes)),
+        Isa::Neon => None,
     };
     instructions.map(|n| n.max(0.0) as u64)
 }
@@ -63,6 +69,8 @@ pub const CYCLES_PER_INSTRUCTION: f64 = 1.3;
 struct Shapes {
     input: TensorView,
     output: TensorView,
+    /// The second operand.
+    weights: Option<TensorView>,
     /// Of steps whose parameters begin with a window.
     window: Option<Window2d>,
 }
@@ -72,17 +80,12 @@ impl Shapes {
         let input = image.tensor(step.input(0)?)?;
         let output = image.tensor(step.output(0)?)?;
         let window = WindowRecord::view(step.parameters).and_then(|r| r.geometry(&input, &output));
-        Some(Shapes { input, output, window })
+        let weights = step.input(1).and_then(|index| image.tensor(index));
+        Some(Shapes { input, output, weights, window })
     }
 
     fn n_outputs(&self) -> f64 {
         self.output.shape.n_elements() as f64
-    }
-
-    /// Output rows, columns and channels, kernel rows and columns.
-    fn windowed(&self) -> Option<([f64; 3], [f64; 2])> {
-        let window = self.window?;
-        Some((window.output.map(f64::from), window.kernel.map(f64::from)))
     }
 }
 

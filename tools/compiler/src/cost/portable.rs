@@ -1,56 +1,160 @@
-//! Portable kernels as rustc compiles them for thumbv7em.
+//! Portable kernels, as rustc compiles them for each instruction set.
 
 use super::{Shapes, linear};
+use tinfer::kernels::geometry::Window2d;
 
-/// Instructions on a Cortex-M4.
-pub(super) fn on_armv7em(name: &str, shapes: &Shapes) -> Option<f64> {
-    let n = shapes.n_outputs();
-    let last = shapes.input.shape.last() as f64;
-    Some(match name {
-        "table_i8" => linear([835.0, 4.75], [1.0, n]),
-        "add_i8" => linear([3795.0, 27.6], [1.0, n]),
-        "mul_i8" => linear([2783.0, 46.5], [1.0, n]),
-        "softmax_i8" => linear([1132.0, 25.5], [1.0, n]),
-        "fully_connected_i8" => linear([2347.0, 72.8, 4.76], [1.0, n, n * last]),
-        "max_pool_2d_i8" => pool(shapes, [1218.0, 52.8, 105.1, 33.4, 34.7, 131.0, 2.4, 14.75])?,
-        "average_pool_2d_i8" => pool(shapes, [1771.0, 68.8, 671.2, 14.3, 98.6, 79.0, 9.0, 8.86])?,
-        "conv_2d_i8" => conv(shapes)?,
-        "depthwise_conv_2d_i8" => depthwise(shapes)?,
-        _ => return None,
-    })
+/// What each kernel's features cost on a CPU.
+pub(super) struct Factors {
+    /// Step, element.
+    table: [f64; 2],
+    add: [f64; 2],
+    mul: [f64; 2],
+    softmax: [f64; 2],
+    /// Step, output, product.
+    fully_connected: [f64; 3],
+    /// See [`pool`].
+    max_pool: [f64; 8],
+    average_pool: [f64; 8],
+    /// See [`conv`].
+    conv: [f64; 13],
+    /// See [`depthwise`].
+    depthwise: [f64; 9],
 }
 
-/// Channels run in vectors of 16; the rest run one by one.
-fn pool(shapes: &Shapes, factors: [f64; 8]) -> Option<f64> {
-    let ([rows, columns, channels], [height, width]) = shapes.windowed()?;
-    let pixels = rows * columns;
-    let taps = pixels * height * width;
+impl Factors {
+    /// Instructions of a step.
+    pub fn instructions(&self, name: &str, shapes: &Shapes) -> Option<f64> {
+        let n = shapes.n_outputs();
+        let last = shapes.input.shape.last() as f64;
+        Some(match name {
+            "table_i8" => linear(self.table, [1.0, n]),
+            "add_i8" => linear(self.add, [1.0, n]),
+            "mul_i8" => linear(self.mul, [1.0, n]),
+            "softmax_i8" => linear(self.softmax, [1.0, n]),
+            "fully_connected_i8" => linear(self.fully_connected, [1.0, n, n * last]),
+            "max_pool_2d_i8" => linear(self.max_pool, pool(&shapes.window?)),
+            "average_pool_2d_i8" => linear(self.average_pool, pool(&shapes.window?)),
+            "conv_2d_i8" => linear(self.conv, conv(&shapes.window?, shapes.weights?.shape.n_elements() as f64)),
+            "depthwise_conv_2d_i8" => linear(self.depthwise, depthwise(&shapes.window?)),
+            _ => return None,
+        })
+    }
+}
+
+/// Step, pixels, and blocks of 16 channels, whether channels are left, channels that are left: per pixel, per tap.
+fn pool(window: &Window2d) -> [f64; 8] {
+    let [pixels, taps] = [pixels(window), pixels(window) * taps(window)];
+    let channels = f64::from(window.output[2]);
     let (vectors, rest) = ((channels / 16.0).floor(), channels % 16.0);
     let has_rest = f64::from(u8::from(rest > 0.0));
-    let [v, h, r] = [vectors, has_rest, rest];
-    Some(linear(factors, [1.0, pixels, pixels * v, pixels * h, pixels * r, taps * v, taps * h, taps * r]))
+    [1.0, pixels, pixels * vectors, pixels * has_rest, pixels * rest, taps * vectors, taps * has_rest, taps * rest]
 }
 
-fn conv(shapes: &Shapes) -> Option<f64> {
-    let ([rows, columns, channels], [height, width]) = shapes.windowed()?;
-    let pixels = rows * columns;
-    let taps = height * width * shapes.input.shape.last() as f64;
-    let outputs = pixels * channels;
-    let copied = linear([192.3, 118.1, 4.08], [pixels, pixels * height, pixels * taps]);
-    // Short filters run on a copied patch, in vectors of 16.
-    let products = if taps <= 512.0 {
-        linear([69.0, 56.75], [outputs, outputs * (taps / 16.0).ceil()])
-    } else {
-        linear([69.0, 7.4], [outputs, outputs * taps])
-    };
-    Some(2827.0 + copied + products)
+/// Step and pixels; of filters up to 512 taps, which run on a copied patch, pixels at a border, copied rows, copied
+/// taps, padding, outputs, vectors of 16 taps, taps of filters that end less than a vector before the last; of longer
+/// ones outputs, rows, taps, taps outside the image.
+fn conv(window: &Window2d, weights: f64) -> [f64; 13] {
+    let Inside { pixels, padded, rows, taps: taps_inside } = Inside::of(window);
+    let [depth, outputs] = [window.input[2], window.output[2]].map(f64::from);
+    let filter = weights / outputs;
+    let groups = taps(window) * depth / filter;
+    if filter > PATCH_TAPS {
+        let products = pixels * outputs;
+        let [rows, inside, outside] =
+            [rows * outputs, taps_inside * depth / groups * outputs, padded * outputs * filter];
+        return [1.0, pixels, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, products, rows, inside, outside];
+    }
+    let vectors = (filter / 16.0).ceil();
+    let last = outputs.min((vectors * 16.0 / filter).ceil() - 1.0);
+    let [whole, rest] = [pixels * (outputs - last) * vectors, pixels * last * filter];
+    let [padding, copied] = [padded * filter * groups, taps_inside * depth];
+    let products = pixels * outputs;
+    [1.0, pixels, padded, rows * groups, copied, padding, products, whole, rest, 0.0, 0.0, 0.0, 0.0]
 }
 
-fn depthwise(shapes: &Shapes) -> Option<f64> {
-    let ([rows, columns, channels], [height, width]) = shapes.windowed()?;
-    let pixels = rows * columns;
-    let taps = pixels * height * width;
-    let (vectors, rest) = ((channels / 16.0).floor(), channels % 16.0);
-    let features = [1.0, pixels, pixels * vectors, pixels * rest, taps * vectors, taps * rest, taps];
-    Some(linear([5244.0, 509.8, 1279.0, 135.2, 49.7, -5.64, 67.3], features))
+/// Step, pixels; blocks of 16, of 4 and of 1 channels: per pixel, per tap; taps of blocks at a border.
+fn depthwise(window: &Window2d) -> [f64; 9] {
+    let Inside { pixels, padded, .. } = Inside::of(window);
+    let channels = f64::from(window.output[2]);
+    let [a, b, c] = [(channels / 16.0).floor(), (channels % 16.0 / 4.0).floor(), channels % 4.0];
+    let kernel = taps(window);
+    let [taps, at_border] = [pixels * kernel, padded * kernel * (a + b + c)];
+    [1.0, pixels, pixels * a, pixels * b, pixels * c, taps * a, taps * b, taps * c, at_border]
 }
+
+/// How much of a layer's windows lies inside the image.
+struct Inside {
+    pixels: f64,
+    /// Pixels whose window does not.
+    padded: f64,
+    /// Kernel rows of all pixels.
+    rows: f64,
+    /// Taps of all pixels.
+    taps: f64,
+}
+
+impl Inside {
+    fn of(window: &Window2d) -> Self {
+        let counts = [window.vertical(), window.horizontal()].into_iter().zip(window.output).zip(window.kernel);
+        let mut counts = counts.map(|((axis, n), kernel)| {
+            let counts: Vec<usize> = (0..n as usize).map(|i| axis.taps(i).count).collect();
+            let is = |wanted: &dyn Fn(usize) -> bool| counts.iter().filter(|&&n| wanted(n)).count() as f64;
+            [is(&|n| n == kernel as usize), is(&|n| n > 0), counts.iter().sum::<usize>() as f64]
+        });
+        let mut next = || counts.next().unwrap_or_default();
+        let ([whole_rows, _, rows], [whole_columns, used_columns, columns]) = (next(), next());
+        let pixels = pixels(window);
+        let padded = pixels - whole_rows * whole_columns;
+        Inside { pixels, padded, rows: rows * used_columns, taps: rows * columns }
+    }
+}
+
+fn pixels(window: &Window2d) -> f64 {
+    f64::from(window.output[0]) * f64::from(window.output[1])
+}
+
+fn taps(window: &Window2d) -> f64 {
+    window.kernel_elements() as f64
+}
+
+/// `PATCH_ELEMENTS` of the kernel.
+const PATCH_TAPS: f64 = 512.0;
+
+/// Armv7-M.
+pub(super) const CORTEX_M3: Factors = Factors {
+    table: [617.0, 4.76],
+    add: [3301.0, 31.92],
+    mul: [2338.0, 47.12],
+    softmax: [842.0, 25.03],
+    fully_connected: [1632.0, 68.15, 4.75],
+    max_pool: [954.0, 52.12, 104.75, 35.35, 36.62, 121.26, 1.92, 13.39],
+    average_pool: [1348.0, 61.22, 709.05, 19.65, 143.89, 71.13, 7.62, 7.68],
+    conv: [2460.0, 273.35, 36.5, 86.12, 3.47, 1.64, 72.21, 55.72, 4.66, 71.97, 361.68, 3.04, 5.63],
+    depthwise: [1942.0, 81.19, 1034.15, 297.3, 179.68, 123.24, 55.17, 29.12, 5.4],
+};
+
+/// Armv7E-M.
+pub(super) const CORTEX_M4: Factors = Factors {
+    table: [618.0, 4.76],
+    add: [3203.0, 27.63],
+    mul: [2360.0, 46.48],
+    softmax: [842.0, 25.1],
+    fully_connected: [1653.0, 70.67, 5.04],
+    max_pool: [973.0, 55.51, 107.84, 30.44, 31.82, 134.74, 2.61, 15.03],
+    average_pool: [1378.0, 61.49, 730.48, 20.0, 145.16, 82.63, 8.38, 7.59],
+    conv: [2440.0, 276.04, 55.71, 84.88, 3.52, 1.55, 76.22, 55.78, 4.68, 72.89, 366.32, 3.03, 5.64],
+    depthwise: [1916.0, 83.05, 1038.55, 312.09, 179.4, 122.19, 62.03, 30.8, 4.28],
+};
+
+/// Armv8.1-M with vectors.
+pub(super) const CORTEX_M55: Factors = Factors {
+    table: [618.0, 0.25],
+    add: [2738.0, 11.98],
+    mul: [2338.0, 31.53],
+    softmax: [888.0, 11.65],
+    fully_connected: [1567.0, 51.66, 0.25],
+    max_pool: [908.0, 46.68, 66.43, 56.79, 58.9, 16.17, 0.07, 19.12],
+    average_pool: [1257.0, 64.44, 466.83, 23.24, 177.57, 21.69, 5.82, 13.25],
+    conv: [2652.0, 238.91, 7.01, 77.3, 0.23, 0.94, 58.6, 7.97, 1.73, 23.41, 117.66, 0.07, 0.37],
+    depthwise: [1719.0, 71.97, 754.78, 259.77, 181.34, 53.53, 62.55, 29.3, 7.92],
+};
