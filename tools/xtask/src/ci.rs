@@ -63,7 +63,7 @@ const STEPS: [(&str, Step); 14] = [
     ("panics in the firmware", panics),
     ("kernels on every instruction set", kernels::run),
     ("costs of the models", |project| bench::run(project, &bench::Options::quick_check())),
-    ("tables in README.md", |project| docs::run(project, &docs::Options { check: true })),
+    ("tables in the documentation", |project| docs::run(project, &docs::Options { check: true })),
     ("demo", crate::demo::run),
     ("accuracy of the models", crate::zoo::run),
     ("tinfer on aarch64", aarch64),

@@ -1,6 +1,7 @@
-//! `cargo xtask docs`: tables of README.md that are printed by the code they describe.
+//! `cargo xtask docs`: tables in the documentation that are made from what they describe.
 //!
-//! A table lies between `<!-- generated: NAME -->` and `<!-- end -->`, where NAME is a subcommand of `tinfer`.
+//! A table lies between `<!-- generated: NAME -->` and `<!-- end -->`. NAME is a subcommand of `tinfer`, or one of
+//! `costs`, `estimates`, `kernels` and `layers`, which `cargo xtask bench --write` measured.
 
 use std::process::Command;
 
@@ -8,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
+use crate::bench::pages;
 use crate::process;
 use crate::project::Project;
 use crate::toolchain;
@@ -27,26 +29,36 @@ pub struct Options {
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     process::run(toolchain::cargo("build", project.root()).args(["--release", "--quiet", "--package", "tinfer-cli"]))?;
     let tinfer = project.target_folder().join("release/tinfer");
-    let file = project.root().join("README.md");
-    let old = std::fs::read_to_string(&file)?;
-    let new = regenerate(&old, |name| {
-        let answer = process::read(Command::new(&tinfer).args([name, "--json"]))?;
-        table(name, &serde_json::from_str(&answer)?)
-    })?;
-    if new == old {
-        println!("README.md is up to date");
-        return Ok(());
+    for page in PAGES {
+        let file = project.root().join(page);
+        let old = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let new = regenerate(&old, |name, body| match (name, pages::Profile::find(name)) {
+            (_, Some(profile)) => profile.checked(project, body),
+            ("costs", _) => pages::costs(project),
+            ("estimates", _) => pages::estimates(project),
+            (command, _) => {
+                let answer = process::read(Command::new(&tinfer).args([command, "--json"]))?;
+                table(command, &serde_json::from_str(&answer)?)
+            }
+        })?;
+        if new == old {
+            eprintln!("{page} is up to date");
+            continue;
+        }
+        if options.check {
+            bail!("{page} is stale: run `cargo xtask docs`");
+        }
+        std::fs::write(&file, new)?;
+        eprintln!("{page} rewritten");
     }
-    if options.check {
-        bail!("README.md is stale: run `cargo xtask docs`");
-    }
-    std::fs::write(&file, new)?;
-    println!("README.md rewritten");
     Ok(())
 }
 
-/// Replaces what is between the marks of each region.
-fn regenerate(text: &str, generate: impl Fn(&str) -> Result<String>) -> Result<String> {
+/// Replaces what is between the marks of each region; `generate` gets its name and what is there.
+///
+/// # Errors
+/// A region without a name or an end, and what `generate` says.
+pub fn regenerate(text: &str, generate: impl Fn(&str, &str) -> Result<String>) -> Result<String> {
     let mut new = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(BEGIN) {
@@ -54,7 +66,7 @@ fn regenerate(text: &str, generate: impl Fn(&str) -> Result<String>) -> Result<S
         let name = rest[at + BEGIN.len()..head - MARK_END.len()].trim();
         let body = rest[head..].find(END).with_context(|| format!("generated region {name} has no {END}"))?;
         new += &rest[..head];
-        new += &format!("\n{}\n", generate(name)?.trim_end());
+        new += &format!("\n{}\n", generate(name, &rest[head..head + body])?.trim());
         rest = &rest[head + body..];
     }
     Ok(new + rest)
@@ -85,6 +97,9 @@ fn cell(value: &Value) -> String {
     }
 }
 
+/// Pages with regions.
+const PAGES: [&str; 2] = ["README.md", "runtime/docs/performance.md"];
+
 /// Region, then title and JSON key of each column.
 const TABLES: [(&str, &[(&str, &str)]); 2] = [
     ("operators", &[("ONNX operator", "name"), ("Definitions, by operator set", "since"), ("Notes", "notes")]),
@@ -104,16 +119,16 @@ mod tests {
     #[test]
     fn regions_are_replaced_and_the_rest_is_kept() {
         let text = "a\n<!-- generated: x -->\nold\n<!-- end -->\nb\n<!-- generated: y -->\n<!-- end -->\nc\n";
-        let new = regenerate(text, |name| Ok(format!("new {name}"))).unwrap();
+        let new = regenerate(text, |name, _| Ok(format!("new {name}"))).unwrap();
         let expected =
             "a\n<!-- generated: x -->\nnew x\n<!-- end -->\nb\n<!-- generated: y -->\nnew y\n<!-- end -->\nc\n";
         assert_eq!(new, expected);
-        assert_eq!(regenerate(&new, |name| Ok(format!("new {name}"))).unwrap(), new);
+        assert_eq!(regenerate(&new, |name, _| Ok(format!("new {name}"))).unwrap(), new);
     }
 
     #[test]
     fn a_region_without_an_end_is_an_error() {
-        let error = regenerate("<!-- generated: x -->\nold", |_| Ok(String::new())).unwrap_err().to_string();
+        let error = regenerate("<!-- generated: x -->\nold", |_, _| Ok(String::new())).unwrap_err().to_string();
         assert!(error.contains("region x has no"), "{error}");
     }
 

@@ -48,7 +48,7 @@ enum Task {
     Dist(dist::Options),
     /// Measure every model on every emulated board
     Bench(bench::Options),
-    /// Rewrite the generated regions of README.md
+    /// Rewrite the generated tables of the documentation
     Docs(docs::Options),
 }
 

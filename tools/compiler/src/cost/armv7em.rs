@@ -11,7 +11,7 @@ pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
         "conv_2d_i8_armv7em" => conv(shapes),
         "depthwise_conv_2d_i8_armv7em" => depthwise(shapes),
         "fully_connected_i8_armv7em" => Some(fully_connected(shapes)),
-        "add_i8_armv7em" => Some(linear([1409.0, 8.0], [1.0, shapes.n_outputs()])),
+        "add_i8_armv7em" => Some(linear([1323.0, 8.0], [1.0, shapes.n_outputs()])),
         _ => None,
     }
 }
@@ -32,7 +32,7 @@ fn conv(shapes: &Shapes) -> Option<f64> {
     );
     let odd = pairs * (n_outputs % 2.0);
     let features = [1.0, runs as f64, copied_pairs as f64, copies as f64, copied_rows as f64, copied_words as f64];
-    Some(loops + linear([1349.0, 411.2, 630.0, -6.7, -6.2, 5.6], features) + 20.0 * pairs + 13.5 * odd)
+    Some(loops + linear([1282.0, 443.1, 585.8, 26.5, -5.5, 5.5], features) + 20.7 * pairs + 13.5 * odd)
 }
 
 fn depthwise(shapes: &Shapes) -> Option<f64> {
@@ -50,7 +50,7 @@ fn depthwise(shapes: &Shapes) -> Option<f64> {
     let copied = inside_rows * (11.0 * (inside_columns / 4.0).floor() + 5.0 * (inside_columns % 4.0) + 8.0);
     let outputs = rows * columns * channels;
     Some(linear(
-        [1368.0, 95.8, 1.96, 0.66, 1.04, 5.84],
+        [1234.0, 104.9, 3.38, 0.61, 1.04, 6.6],
         [1.0, channels, plane_height * plane_width, channels * rows * row, channels * copied, outputs],
     ))
 }
@@ -63,7 +63,7 @@ fn fully_connected(shapes: &Shapes) -> f64 {
     let is_copied = f64::from(u8::from(!n_inputs.is_multiple_of(4)));
     let is_odd = f64::from(u8::from(!n_outputs.is_multiple_of(4)));
     linear(
-        [808.0, 44.4, 5.1, 68.0, 20.6, 71.5, 5.78, 95.2],
+        [748.0, 43.6, 5.2, 68.0, 21.8, 33.3, 10.0, 87.7],
         [
             1.0,
             quads,

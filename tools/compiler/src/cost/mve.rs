@@ -11,7 +11,7 @@ pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
         "conv_2d_i8_mve" => conv(&Conv2d { window: shapes.window?, groups: 1 }.check()?),
         "depthwise_conv_2d_i8_mve" => depthwise(&shapes.window?),
         "fully_connected_i8_mve" => Some(fully_connected(shapes)),
-        "add_i8_mve" => Some(1073.0 + SUM_VECTOR * shapes.output.shape.n_elements().div_ceil(CHANNELS) as f64),
+        "add_i8_mve" => Some(984.0 + SUM_VECTOR * shapes.output.shape.n_elements().div_ceil(CHANNELS) as f64),
         _ => None,
     }
 }
@@ -23,9 +23,9 @@ fn conv(conv: &Conv2d) -> Option<f64> {
     let taps = conv.filter_elements();
     if is_pointwise(conv) {
         if window.stride == [1, 1] && (rows, columns) == (height, width) {
-            return Some(1285.0 + multiply(rows * columns, taps, n_outputs));
+            return Some(1306.0 + multiply(rows * columns, taps, n_outputs));
         }
-        return Some(1285.0 + rows as f64 * (311.0 + multiply(columns, taps, n_outputs)));
+        return Some(903.0 + rows as f64 * (403.0 + multiply(columns, taps, n_outputs)));
     }
     let strip = Strip::new(conv);
     let n_columns = width.min(strip.columns.saturating_sub(window.padding[1] as usize));
@@ -35,12 +35,9 @@ fn conv(conv: &Conv2d) -> Option<f64> {
     // The padding is written again unless the row before had the same.
     let is_whole = |row: usize| counts[row] == kernel_rows;
     let n_fills = (0..rows).filter(|&row| !(is_whole(row) && row > 0 && is_whole(row - 1))).count() as f64;
-    let (rows, paired, odd) = (rows as f64, f64::from(u8::from(columns > 1)), (columns % 2) as f64);
-    let glue = linear(
-        [1285.0, 117.5, 49.5, 57.7, 108.9, 0.73],
-        [1.0, rows * paired, rows * odd, n_copies, n_fills, n_fills * strip.bytes() as f64],
-    );
-    Some(glue + n_copies * copy_runs(n_columns, depth) + rows * multiply(columns, taps, n_outputs))
+    let filled = n_fills * strip.bytes() as f64;
+    let glue = linear([903.0, 238.7, 25.7, 101.1, 0.93], [1.0, rows as f64, n_copies, n_fills, filled]);
+    Some(glue + n_copies * copy_runs(n_columns, depth) + rows as f64 * multiply(columns, taps, n_outputs))
 }
 
 fn depthwise(window: &Window2d) -> Option<f64> {
@@ -57,7 +54,7 @@ fn depthwise(window: &Window2d) -> Option<f64> {
     let convolved = 16 + outer * (14 + 21 * inner.div_ceil(CHANNELS));
     let n_elements = (plane.height * plane.width) as f64;
     Some(linear(
-        [1846.0, 160.3, 0.76, 1.0],
+        [1814.0, 211.3, 0.74, 1.0],
         [1.0, channels as f64, n_elements, (channels * (copied + convolved)) as f64],
     ))
 }
@@ -66,7 +63,7 @@ fn fully_connected(shapes: &Shapes) -> f64 {
     let (n_inputs, n_outputs) = (shapes.input.shape.last(), shapes.output.shape.last());
     let n_rows = shapes.output.shape.n_elements().checked_div(n_outputs).unwrap_or(0);
     let is_copied = f64::from(u8::from(!n_inputs.is_multiple_of(LANES)));
-    1161.0 + 20.8 * is_copied + multiply(n_rows, n_inputs, n_outputs)
+    1104.0 + 18.7 * is_copied + multiply(n_rows, n_inputs, n_outputs)
 }
 
 /// `pixel_pairs` and `one_pixel`: per call, per pair or pixel, per four outputs, per sixteen taps, per iteration of two.

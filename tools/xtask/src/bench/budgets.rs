@@ -27,6 +27,12 @@ pub struct Budget {
     pub arena_bytes: u64,
     /// Worst case of a run.
     pub stack_bytes: u64,
+    /// Instructions that the cost model expects: a fact, kept for a table.
+    pub estimate: Option<u64>,
+    /// The layer whose estimate is worst, with its error: a fact, too.
+    pub worst_layer: Option<String>,
+    /// The largest error of the layers that are too small for that one, in instructions: a fact, too.
+    pub worst_smaller_layer: Option<u64>,
     /// Of the compiler that the numbers were taken with: `rustc 1.95.0`.
     pub compiler: String,
 }
@@ -64,6 +70,11 @@ pub fn write(project: &Project, rows: &[Row]) -> Result<()> {
             image_bytes: row.image_bytes,
             arena_bytes: row.arena_bytes,
             stack_bytes: row.stack_bytes,
+            estimate: row.estimate,
+            worst_layer: row.worst_layer().map(|(layer, percent)| {
+                format!("{percent:+.1} %, {} ({})", super::table::shortened(&layer.name), layer.kernel)
+            }),
+            worst_smaller_layer: row.worst_smaller_layer(),
             compiler: compiler(&row.board)?,
         };
         budgets.entry(row.model.clone()).or_default().insert(row.board.clone(), budget);
@@ -118,10 +129,14 @@ fn over(row: &Row, budget: &Budget, compiler: &str) -> Vec<String> {
 }
 
 fn lines(budget: &Budget) -> String {
-    let Budget { macs, instructions, program_bytes, image_bytes, arena_bytes, stack_bytes, compiler } = budget;
+    let Budget { macs, instructions, program_bytes, image_bytes, arena_bytes, stack_bytes, .. } = budget;
+    let Budget { estimate, worst_layer, worst_smaller_layer, compiler, .. } = budget;
+    let estimate = estimate.map(|n| format!("estimate = {n}\n")).unwrap_or_default();
+    let worst_layer = worst_layer.as_ref().map(|text| format!("worst_layer = {text:?}\n")).unwrap_or_default();
+    let smaller = worst_smaller_layer.map(|n| format!("worst_smaller_layer = {n}\n")).unwrap_or_default();
     format!(
         "macs = {macs}\ninstructions = {instructions}\nprogram_bytes = {program_bytes}\nimage_bytes = {image_bytes}\n\
-         arena_bytes = {arena_bytes}\nstack_bytes = {stack_bytes}\ncompiler = {compiler:?}\n"
+         arena_bytes = {arena_bytes}\nstack_bytes = {stack_bytes}\n{estimate}{worst_layer}{smaller}compiler = {compiler:?}\n"
     )
 }
 
@@ -143,22 +158,7 @@ mod tests {
     use super::*;
 
     fn row(instructions: u64) -> Row {
-        Row {
-            model: "m".to_owned(),
-            board: "b".to_owned(),
-            isa: "portable".to_owned(),
-            macs: 1,
-            instructions,
-            instructions_per_mac: 1.0,
-            program_bytes: 1,
-            image_bytes: 1,
-            arena_bytes: 1,
-            stack_bytes: 0,
-            stack_high_water_bytes: 0,
-            layers: Vec::new(),
-            peer: None,
-            ratio: None,
-        }
+        Row { instructions, ..Row::example(Vec::new()) }
     }
 
     #[test]
@@ -170,6 +170,9 @@ mod tests {
             image_bytes: 1,
             arena_bytes: 1,
             stack_bytes: 0,
+            estimate: None,
+            worst_layer: None,
+            worst_smaller_layer: None,
             compiler: "rustc 1.95.0".to_owned(),
         };
         assert!(over(&row(1_010), &budget, "rustc 1.95.0").is_empty());
@@ -187,6 +190,9 @@ mod tests {
             image_bytes: 5,
             arena_bytes: 6,
             stack_bytes: 7,
+            estimate: Some(8),
+            worst_layer: Some("+9.0 %, a \"b\" (c)".to_owned()),
+            worst_smaller_layer: Some(10),
             compiler: "rustc 1.95.0".to_owned(),
         };
         assert_eq!(toml::from_str::<Budget>(&lines(&budget)).unwrap(), budget);

@@ -9,6 +9,7 @@
 mod budgets;
 mod emulator;
 mod models;
+pub mod pages;
 mod peers;
 mod program;
 mod reference;
@@ -19,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use tinfer_build::Board;
 
+use crate::docs;
 use crate::project::Project;
 use crate::setup::{self, Purpose};
 use crate::tinfer::{Echo, Tinfer};
@@ -36,7 +38,7 @@ pub struct Options {
     /// Print every layer
     #[arg(long)]
     layers: bool,
-    /// Write what was measured to tests/budgets.toml
+    /// Write what was measured to tests/budgets.toml and to the tables in the documentation
     #[arg(long)]
     write: bool,
     /// Fail when something costs over 1 % more than tests/budgets.toml says
@@ -64,7 +66,7 @@ impl Options {
 ///
 /// # Errors
 /// A model that cannot be measured, a device that computes something else than this machine, a stack deeper than its
-/// bound; with `--check` a cost over its budget.
+/// bound, an estimate that is far from the count; with `--check` a cost over its budget.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     setup::prepare(project, &setup::Options::silent_when_found(), &[Purpose::Firmware])?;
     let tinfer = Tinfer::build(project, "bench")?;
@@ -76,7 +78,12 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         for board in &boards {
             eprintln!("{} on {}", model.name, board.name);
             match measure(project, &tinfer, &model, board) {
-                Ok(row) => rows.push(row),
+                Ok(row) => {
+                    if let Err(error) = row.check_estimates() {
+                        problems.push(format!("{} on {}: {error:#}", model.name, board.name));
+                    }
+                    rows.push(row);
+                }
                 Err(error) => problems.push(format!("{} on {}: {error:#}", model.name, board.name)),
             }
         }
@@ -91,6 +98,8 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     }
     if options.write {
         budgets::write(project, &rows)?;
+        pages::write_profiles(project, &rows)?;
+        docs::run(project, &docs::Options::default())?;
     }
     if options.check {
         problems.extend(budgets::exceeded(project, &rows)?);

@@ -35,6 +35,7 @@ pub struct Layer {
     pub name: String,
     pub operator: String,
     pub macs: u64,
+    pub instructions_estimate: Option<u64>,
 }
 
 /// Every model that is there.

@@ -30,6 +30,8 @@ pub struct Row {
     /// What the run used, from the paint that it removed.
     pub stack_high_water_bytes: u64,
     pub layers: Vec<LayerCost>,
+    /// Instructions that were expected before anything ran, if every layer has a formula.
+    pub estimate: Option<u64>,
     /// The peer's numbers, where there are any.
     pub peer: Option<Peer>,
     /// Instructions by the peer's.
@@ -37,7 +39,7 @@ pub struct Row {
 }
 
 /// One step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct LayerCost {
     pub name: String,
     /// In ONNX.
@@ -45,6 +47,25 @@ pub struct LayerCost {
     pub kernel: String,
     pub macs: u64,
     pub instructions: u64,
+    /// What was expected.
+    pub estimate: Option<u64>,
+}
+
+impl LayerCost {
+    /// What was expected, in per cent above what it was.
+    pub fn error_percent(&self) -> Option<f64> {
+        self.estimate.map(|estimate| error_percent(estimate, self.instructions))
+    }
+
+    /// The same for layers large enough to be judged by it.
+    pub fn judged_percent(&self) -> Option<f64> {
+        self.error_percent().filter(|_| self.instructions >= SMALLEST_JUDGED)
+    }
+}
+
+/// An estimate in per cent above the count.
+pub fn error_percent(estimate: u64, instructions: u64) -> f64 {
+    100.0 * (estimate as f64 / instructions.max(1) as f64 - 1.0)
 }
 
 impl Row {
@@ -65,7 +86,9 @@ impl Row {
             kernel: step.kernel.to_owned(),
             macs: layer.macs,
             instructions,
+            estimate: layer.instructions_estimate,
         });
+        let layers: Vec<LayerCost> = layers.collect();
         Self {
             model: model.name.clone(),
             board: board.name.clone(),
@@ -78,10 +101,42 @@ impl Row {
             arena_bytes: converted.arena_bytes,
             stack_bytes: converted.stack_bytes,
             stack_high_water_bytes: measured.stack_bytes,
-            layers: layers.collect(),
+            estimate: layers.iter().map(|layer| layer.estimate).sum(),
+            layers,
             ratio: peer.as_ref().map(|peer| instructions as f64 / peer.instructions as f64),
             peer,
         }
+    }
+
+    /// The layer whose estimate is worst, of those large enough to be judged by it.
+    pub fn worst_layer(&self) -> Option<(&LayerCost, f64)> {
+        let errors = self.layers.iter().filter_map(|layer| Some((layer, layer.judged_percent()?)));
+        errors.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
+    }
+
+    /// The largest error of a smaller layer, in instructions.
+    pub fn worst_smaller_layer(&self) -> Option<u64> {
+        let smaller = self.layers.iter().filter(|layer| layer.judged_percent().is_none());
+        smaller.filter_map(|layer| Some(layer.estimate?.abs_diff(layer.instructions))).max()
+    }
+
+    /// An estimate that is too far from what was counted is an error, and so is none.
+    pub fn check_estimates(&self) -> Result<()> {
+        let Some(estimate) = self.estimate else {
+            let unknown = self.layers.iter().find(|layer| layer.estimate.is_none());
+            bail!("no estimate, there is no formula for {}", unknown.map_or("its layers", |layer| &layer.kernel));
+        };
+        let whole = error_percent(estimate, self.instructions);
+        let layers = self.layers.iter().filter_map(|layer| Some((layer.name.as_str(), layer.judged_percent()?)));
+        let errors = [("the model", whole)].into_iter().chain(layers);
+        let far: Vec<String> = errors
+            .filter(|(_, percent)| percent.abs() > MOST_ERROR_PERCENT)
+            .map(|(what, percent)| format!("{what} is estimated {percent:+.1} % off"))
+            .collect();
+        if !far.is_empty() {
+            bail!("{}", far.join("; "));
+        }
+        Ok(())
     }
 
     /// A bound that is no bound is an error.
@@ -91,5 +146,73 @@ impl Row {
             bail!("the run used {seen} bytes of stack, its bound is {bound}: run `cargo xtask stack --write`");
         }
         Ok(())
+    }
+}
+
+/// Instructions. Smaller layers are mostly the Rust around their loops, and hardly any of a model: its own error and
+/// [`Row::worst_smaller_layer`] speak of them.
+const SMALLEST_JUDGED: u64 = 2_000;
+
+/// By how much the estimate of a model or a layer may be wrong.
+const MOST_ERROR_PERCENT: f64 = 10.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Row {
+        /// Ones and no board.
+        pub fn example(layers: Vec<LayerCost>) -> Self {
+            Row {
+                model: "m".to_owned(),
+                board: "b".to_owned(),
+                isa: "portable".to_owned(),
+                macs: 1,
+                instructions: 1,
+                instructions_per_mac: 1.0,
+                program_bytes: 1,
+                image_bytes: 1,
+                arena_bytes: 1,
+                stack_bytes: 0,
+                stack_high_water_bytes: 0,
+                layers,
+                estimate: None,
+                peer: None,
+                ratio: None,
+            }
+        }
+    }
+
+    fn layer(name: &str, instructions: u64, estimate: Option<u64>) -> LayerCost {
+        let [operator, kernel] = ["Conv", "conv_2d_i8"].map(str::to_owned);
+        LayerCost { name: name.to_owned(), operator, kernel, macs: 1, instructions, estimate }
+    }
+
+    fn row(layers: &[LayerCost]) -> Row {
+        let instructions = layers.iter().map(|layer| layer.instructions).sum();
+        let estimate = layers.iter().map(|layer| layer.estimate).sum();
+        Row { instructions, estimate, ..Row::example(layers.to_vec()) }
+    }
+
+    #[test]
+    fn estimates_that_are_far_off_are_errors() {
+        let good = layer("good", 100_000, Some(105_000));
+        let check = |layers: &[LayerCost]| row(layers).check_estimates().map_err(|error| error.to_string());
+        assert_eq!(check(&[good.clone(), layer("small", 1_999, Some(0))]), Ok(()));
+        for (found, expected) in [
+            (vec![good.clone(), layer("bad", 2_000, Some(1_700))], "bad is estimated -15.0 % off"),
+            (vec![good.clone(), layer("none", 10, None)], "no estimate, there is no formula for conv_2d_i8"),
+            (vec![layer("small", 1_000, Some(1_200))], "the model is estimated +20.0 % off"),
+        ] {
+            assert_eq!(check(&found), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn small_layers_are_judged_by_instructions() {
+        let row =
+            row(&[layer("a", 2_000, Some(2_100)), layer("b", 1_900, Some(1_000)), layer("c", 9_000, Some(8_910))]);
+        assert_eq!(row.worst_layer().map(|(layer, percent)| (layer.name.as_str(), percent.round())), Some(("a", 5.0)));
+        assert_eq!(row.worst_smaller_layer(), Some(900));
     }
 }

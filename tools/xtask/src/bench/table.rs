@@ -1,6 +1,6 @@
 //! Rows as text.
 
-use super::row::Row;
+use super::row::{Row, error_percent};
 
 /// One line per model and board.
 pub fn costs(rows: &[Row]) -> String {
@@ -12,6 +12,7 @@ pub fn costs(rows: &[Row]) -> String {
         "per MAC",
         "peer",
         "ratio",
+        "estimate",
         "program",
         "image",
         "arena",
@@ -27,6 +28,7 @@ pub fn costs(rows: &[Row]) -> String {
             format!("{:.2}", row.instructions_per_mac),
             row.peer.as_ref().map_or_else(String::new, |peer| grouped(peer.instructions)),
             row.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+            row.estimate.map_or_else(String::new, |n| format!("{:+.1} %", error_percent(n, row.instructions))),
             grouped(row.program_bytes),
             grouped(row.image_bytes),
             grouped(row.arena_bytes),
@@ -57,16 +59,17 @@ pub fn layers(rows: &[Row]) -> String {
                 grouped(layer.instructions),
                 per_mac,
                 format!("{share:.1} %"),
+                layer.error_percent().map_or_else(String::new, |percent| format!("{percent:+.1} %")),
             ]
         });
-        let titles = ["layer", "kernel", "MACs", "instructions", "per MAC", "share"];
+        let titles = ["layer", "kernel", "MACs", "instructions", "per MAC", "share", "estimate"];
         text += &aligned(&titles, &cells.collect::<Vec<_>>(), 2);
     }
     text
 }
 
 /// Names that another tool joined from those of all fused nodes are long.
-fn shortened(name: &str) -> String {
+pub fn shortened(name: &str) -> String {
     match name.char_indices().nth(NAME_CHARACTERS) {
         Some((end, _)) => format!("{}…", &name[..end]),
         None => name.to_owned(),
