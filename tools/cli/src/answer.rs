@@ -101,6 +101,20 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// A layer's name in a table for people. Names that another tool joined from those of all fused nodes are hundreds of
+/// characters long; what tells them apart is at the start, and at the end where a layer runs in strips of rows.
+pub fn shortened(name: &str) -> String {
+    let n_characters = name.chars().count();
+    if n_characters <= NAME_CHARACTERS {
+        return name.to_string();
+    }
+    let head = name.chars().take(NAME_CHARACTERS - NAME_TAIL - 1);
+    head.chain(['…']).chain(name.chars().skip(n_characters - NAME_TAIL)).collect()
+}
+
+const NAME_CHARACTERS: usize = 48;
+const NAME_TAIL: usize = 15;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +124,19 @@ mod tests {
         let rows = [vec!["conv".to_string(), "7".to_string()], vec!["a".to_string(), "123".to_string()]];
         assert_eq!(table(&["layer", "MACs"], &rows), "layer  MACs\nconv      7\na       123\n");
         assert_eq!(table(&["layer"], &[]), "layer\n");
+    }
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        for (name, expected) in [
+            ("conv1".to_string(), "conv1".to_string()),
+            ("é".repeat(48), "é".repeat(48)),
+            (
+                format!("model/activation/Relu;{}model/conv2d/Conv2D rows 8..12", "model/".repeat(40)),
+                "model/activation/Relu;model/mode…nv2D rows 8..12".to_string(),
+            ),
+        ] {
+            assert_eq!(shortened(&name), expected);
+        }
     }
 }

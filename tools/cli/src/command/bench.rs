@@ -1,7 +1,7 @@
 //! `tinfer bench`
 
 use super::bytes;
-use crate::answer::{Answer, table};
+use crate::answer::{Answer, shortened, table};
 use crate::device;
 use crate::failure::Failure;
 use crate::place::Place;
@@ -41,7 +41,7 @@ fn text(report: &BenchReport) -> String {
         .iter()
         .map(|l| {
             let cost = l.instructions.or(l.nanoseconds).unwrap_or(0);
-            let words = [&l.name, &l.operator, l.kernel].map(String::from).into_iter();
+            let words = [shortened(&l.name), l.operator.clone(), l.kernel.to_string()].into_iter();
             let estimate = l.instructions_estimate.filter(|_| l.instructions.is_some());
             let [estimate, error] = match estimate {
                 Some(n) => [n.to_string(), format!("{:+.1} %", (n as f64 / cost.max(1) as f64 - 1.0) * 100.0)],

@@ -1,7 +1,7 @@
 //! `tinfer convert`
 
 use super::{ESTIMATED, bytes, check_output, dimension, estimated, expected, warn};
-use crate::answer::{Answer, table};
+use crate::answer::{Answer, shortened, table};
 use crate::failure::Failure;
 use crate::progress::Patience;
 use std::fmt::Write as _;
@@ -79,7 +79,7 @@ fn text(converted: &Converted, output: &str) -> String {
         .iter()
         .map(|l| {
             let numbers = [l.macs as usize, l.arena_offset, l.bytes].map(|n| n.to_string());
-            let words = [&l.name, &l.operator, l.kernel].map(String::from);
+            let words = [shortened(&l.name), l.operator.clone(), l.kernel.to_string()];
             words.into_iter().chain(numbers).chain(estimated(l)).collect()
         })
         .collect();
@@ -117,12 +117,9 @@ fn text(converted: &Converted, output: &str) -> String {
     };
     let _ = writeln!(text, "{:<18}{arena}", "arena");
     for s in &report.streamed {
-        let _ = writeln!(text, "{} and {} run in {} strips of rows,", s.producer, s.consumer, s.n_strips);
-        let n = bytes(s.repeated_macs.unsigned_abs() as usize);
-        let _ = match s.repeated_macs {
-            0.. => writeln!(text, "  which computes {n} MACs again"),
-            _ => writeln!(text, "  which spares {n} MACs of rows that nobody reads"),
-        };
+        let [producer, consumer] = [&s.producer, &s.consumer].map(|name| shortened(name));
+        let _ = writeln!(text, "{producer} and {consumer} run in {} strips of rows,", s.n_strips);
+        let _ = writeln!(text, "  which computes {} MACs again", bytes(s.repeated_macs as usize));
     }
     match report.transposes.len() {
         0 => text += "no transposes are left\n",

@@ -1,7 +1,7 @@
 //! `tinfer inspect`
 
 use super::{ESTIMATED, bytes, dimension, estimated, expected};
-use crate::answer::{Answer, table};
+use crate::answer::{Answer, shortened, table};
 use crate::failure::Failure;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -95,8 +95,9 @@ fn image_text(report: &ImageReport) -> String {
         .iter()
         .map(|StepReport { layer, live_bytes }| {
             let numbers = [layer.macs as usize, layer.arena_offset, layer.bytes, *live_bytes].map(|n| n.to_string());
-            let words = [&layer.name, &layer.operator, layer.kernel, layer.precision].map(String::from);
-            words.into_iter().chain(numbers).chain(estimated(layer)).collect()
+            let names = [layer.operator.as_str(), layer.kernel, layer.precision].map(String::from);
+            let words = [shortened(&layer.name)].into_iter().chain(names);
+            words.chain(numbers).chain(estimated(layer)).collect()
         })
         .collect();
     let titles = [["layer", "operator", "kernel", "type"], ["MACs", "offset", "bytes", "live"]].concat();

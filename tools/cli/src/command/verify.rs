@@ -1,7 +1,7 @@
 //! `tinfer verify`
 
 use super::{dimension, warn};
-use crate::answer::{Answer, table};
+use crate::answer::{Answer, shortened, table};
 use crate::device;
 use crate::failure::Failure;
 use crate::place::Place;
@@ -79,7 +79,7 @@ fn text(report: &VerifyReport) -> String {
         .enumerate()
         .map(|(i, layer)| {
             let sqnr = layer.sqnr_db.map_or("-".to_string(), |db| format!("{db:.1}"));
-            let mut row = vec![layer.name.clone(), layer.operator.clone(), sqnr];
+            let mut row = vec![shortened(&layer.name), layer.operator.clone(), sqnr];
             row.extend(on_device(i).map(|l| if l.bit_exact { "same bits" } else { "DIFFERENT" }.to_string()));
             row.extend(on_device(i).map(|l| l.instructions.to_string()));
             row
