@@ -161,11 +161,11 @@ fn checked(operands: &StepOperands<'_>, element_type: ElementType) -> Result<(Wi
     Ok((window, (window.output_elements() as u64).saturating_mul(taps)))
 }
 
-fn geometry(ctx: &StepContext<'_, '_>) -> Option<Window2d> {
+pub(super) fn geometry(ctx: &StepContext<'_, '_>) -> Option<Window2d> {
     WindowRecord::view(ctx.parameters())?.geometry(&ctx.input(0)?, &ctx.output(0)?)
 }
 
-fn check_max_i8(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
+pub(super) fn check_max_i8(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
     let (input, output) = (operands.input(0, ElementType::I8)?, operands.output(0, ElementType::I8)?);
     if input.quantization != output.quantization {
         return Err("its input and output differ in quantization");
@@ -203,17 +203,28 @@ fn average(parameters: &[u8], input: &TensorView, output: OutputI8) -> Option<Av
 }
 
 fn check_average_i8(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
+    checked_average(operands).map(|(_, _, work)| work)
+}
+
+/// Window, arithmetic and work of an int8 average.
+pub(super) fn checked_average(operands: &StepOperands<'_>) -> Result<(Window2d, AveragePoolI8, u64), &'static str> {
     let output = LimitsI8::check(operands, 26)?;
-    average(operands.parameters(), &operands.input(0, ElementType::I8)?, output)
+    let average = average(operands.parameters(), &operands.input(0, ElementType::I8)?, output)
         .ok_or("its multiplier or zero point is out of range")?;
     divisor(operands.parameters(), 25).ok_or("unknown divisor")?;
-    Ok(checked(operands, ElementType::I8)?.1)
+    let (window, work) = checked(operands, ElementType::I8)?;
+    Ok((window, average, work))
+}
+
+/// The arithmetic of an int8 average that runs.
+pub(super) fn average_of(ctx: &StepContext<'_, '_>) -> Option<(AveragePoolI8, Divisor)> {
+    let average = average(ctx.parameters(), &ctx.input(0)?, LimitsI8::of(ctx, 26)?)?;
+    Some((average, divisor(ctx.parameters(), 25)?))
 }
 
 fn run_average_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let window = geometry(ctx)?;
-    let average = average(ctx.parameters(), &ctx.input(0)?, LimitsI8::of(ctx, 26)?)?;
-    let divisor = divisor(ctx.parameters(), 25)?;
+    let (average, divisor) = average_of(ctx)?;
     average_pool_2d_i8_on(&window, &average, divisor, &mut ctx.placed()?)
 }
 

@@ -104,7 +104,7 @@ pub fn bases() -> Vec<Base> {
             bases.push(Base::new(&format!("{name} {}", precision.name()), &graph(precision), Isa::Portable));
         }
     }
-    for (name, graph) in [("products", products as fn(_) -> _), ("elements", elements)] {
+    for (name, graph) in [("products", products as fn(_) -> _), ("windows", windows), ("elements", elements)] {
         for isa in [Isa::Armv7em, Isa::Mve] {
             bases.push(Base::new(&format!("{name} int8 for {}", isa.name()), &graph(ElementType::I8), isa));
         }

@@ -4,6 +4,10 @@
 
 #![allow(unsafe_code)]
 
+mod pool_2d;
+
+pub(super) use pool_2d::{maximum, mean};
+
 use super::loops::{PixelPairs, Places, Plane, Sum};
 use crate::kernels::armv7em::layout::{Block, DEPTHWISE_WORDS};
 use core::arch::naked_asm;

@@ -181,6 +181,84 @@ pub(super) fn add(region: &mut [i8], [x, y, target]: [usize; 3], n: usize, sum: 
     implementation::add(region, [x, y, target], n, sum)
 }
 
+/// Neighbouring output pixels whose windows have equally many taps, and where those are in a region.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Windows {
+    /// First element of the first tap of the first pixel.
+    pub source: usize,
+    /// First element of the first output; the others follow.
+    pub target: usize,
+    /// Pixels.
+    pub n_pixels: usize,
+    /// Elements from the first tap of one pixel to that of the next.
+    pub pixel_step: usize,
+    /// Rows of a window.
+    pub rows: usize,
+    /// Elements from one row of a window to the next.
+    pub row_step: usize,
+    /// Columns of a window.
+    pub columns: usize,
+    /// Elements from one tap of a row to the next.
+    pub tap_step: usize,
+    /// Neighbouring elements of a tap, and of an output.
+    pub channels: usize,
+}
+
+/// Arithmetic of an average: `(((start + sum) * multiplier >> 16) + addend) >> shift`, saturated to int8.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Mean {
+    /// What the sums start at, in both halfwords.
+    pub start: u32,
+    /// Factor.
+    pub multiplier: i32,
+    /// Rounding and zero point.
+    pub addend: i32,
+    /// Below 32.
+    pub shift: u32,
+}
+
+impl Windows {
+    /// Whether the windows have no tap or make no output.
+    pub fn is_empty(&self) -> bool {
+        [self.rows, self.columns, self.channels, self.n_pixels].contains(&0)
+    }
+
+    /// Writes `value` to all outputs.
+    pub fn fill(&self, region: &mut [i8], value: i8) -> Option<()> {
+        let n = self.channels.checked_mul(self.n_pixels)?;
+        region.get_mut(self.target..)?.get_mut(..n)?.fill(value);
+        Some(())
+    }
+
+    /// The largest tap of each channel and pixel, pixel after pixel.
+    pub fn maximum(&self, region: &mut [i8]) -> Option<()> {
+        self.fits(region)?;
+        implementation::maximum(self, region)
+    }
+
+    /// The mean of the taps of each channel and pixel, pixel after pixel.
+    pub fn mean(&self, region: &mut [i8], mean: &Mean) -> Option<()> {
+        self.fits(region)?;
+        implementation::mean(self, region, mean)
+    }
+
+    /// Whether all taps and outputs are in the region, and there is one of each.
+    fn fits(&self, region: &[i8]) -> Option<()> {
+        if self.is_empty() {
+            return None;
+        }
+        let last = |n: usize, step: usize| n.checked_sub(1)?.checked_mul(step);
+        let reach = last(self.n_pixels, self.pixel_step)?
+            .checked_add(last(self.rows, self.row_step)?)?
+            .checked_add(last(self.columns, self.tap_step)?)?
+            .checked_add(self.channels)?;
+        region.get(self.source..)?.get(..reach)?;
+        region.get(self.target..)?.get(..self.channels.checked_mul(self.n_pixels)?)?;
+        Some(())
+    }
+}
+
 /// Clamps int8 values in place.
 pub(super) fn clamp(values: &mut [i8], [min, max]: [i8; 2]) {
     if min > i8::MIN || max < i8::MAX {

@@ -21,5 +21,6 @@ mod assembly;
 mod instructions;
 pub mod layout;
 mod loops;
+pub mod pool_2d;
 #[cfg(not(all(target_arch = "arm", kernel_isa = "armv7em")))]
 mod twins;

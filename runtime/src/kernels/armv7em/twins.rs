@@ -1,6 +1,6 @@
 //! The inner loops in plain Rust, for every machine without the DSP extension.
 
-use super::loops::{PixelPairs, Places, Plane, Sum};
+use super::loops::{Mean, PixelPairs, Places, Plane, Sum, Windows};
 use crate::kernels::armv7em::layout::{DEPTHWISE_WORDS, SEGMENT};
 
 pub(super) fn add(region: &mut [i8], [x, y, target]: [usize; 3], n: usize, sum: &Sum) -> Option<()> {
@@ -158,6 +158,44 @@ pub(super) fn multiply_vector(input: &[i8], stream: &[u32], output: &mut [[i8; 4
         let [c, d] = requantize([totals[1], sums[1][1]], second.first_chunk()?);
         *target = [a, b, c, d];
         rest = tail;
+    }
+    Some(())
+}
+
+pub(super) fn maximum(windows: &Windows, region: &mut [i8]) -> Option<()> {
+    each_output(windows, region, |taps| taps.fold(i8::MIN, i8::max))
+}
+
+pub(super) fn mean(windows: &Windows, region: &mut [i8], mean: &Mean) -> Option<()> {
+    each_output(windows, region, |taps| {
+        let sum = taps.fold(mean.start as i16, |sum, x| sum.wrapping_add(i16::from(x)));
+        let product = (i64::from(sum).wrapping_mul(i64::from(mean.multiplier)) >> 16) as i32;
+        let steps = product.wrapping_add(mean.addend).wrapping_shr(mean.shift);
+        steps.max(i32::from(i8::MIN)).min(i32::from(i8::MAX)) as i8
+    })
+}
+
+/// Makes every output, channel after channel and pixel after pixel, from its taps.
+fn each_output(
+    windows: &Windows,
+    region: &mut [i8],
+    output: impl Fn(&mut dyn Iterator<Item = i8>) -> i8,
+) -> Option<()> {
+    for pixel in 0..windows.n_pixels {
+        let source = windows.source.wrapping_add(pixel.wrapping_mul(windows.pixel_step));
+        let target = windows.target.wrapping_add(pixel.wrapping_mul(windows.channels));
+        for channel in 0..windows.channels {
+            let corner = source.wrapping_add(channel);
+            let tap = |row: usize, column: usize| {
+                corner
+                    .wrapping_add(row.wrapping_mul(windows.row_step))
+                    .wrapping_add(column.wrapping_mul(windows.tap_step))
+            };
+            let mut taps = (0..windows.rows).flat_map(|row| (0..windows.columns).map(move |column| tap(row, column)));
+            let mut taps = taps.by_ref().map_while(|at| region.get(at).copied());
+            let value = output(&mut taps);
+            *region.get_mut(target.wrapping_add(channel))? = value;
+        }
     }
     Some(())
 }

@@ -226,19 +226,21 @@ pub fn average_pool_2d_f32(
 
 /// An output position on one axis.
 #[derive(Clone, Copy)]
-struct Position {
-    output: usize,
-    taps: Taps,
+pub(in crate::kernels) struct Position {
+    /// Index of the output.
+    pub output: usize,
+    /// Taps inside the image.
+    pub taps: Taps,
 }
 
 /// How many taps an average is divided by.
-struct Counts {
+pub(in crate::kernels) struct Counts {
     padded: Option<[u32; 2]>,
     window: Window2d,
 }
 
 impl Counts {
-    fn new(window: &Window2d, divisor: Divisor) -> Self {
+    pub fn new(window: &Window2d, divisor: Divisor) -> Self {
         let padded = match divisor {
             Divisor::Inside => None,
             Divisor::Padded { bottom, right } => Some([bottom, right]),
@@ -248,7 +250,7 @@ impl Counts {
 
     /// At least 1. Not inlined: the loops around it would be compiled once for each kind of divisor.
     #[inline(never)]
-    fn divisor(&self, y: Position, x: Position) -> u32 {
+    pub fn divisor(&self, y: Position, x: Position) -> u32 {
         let Some([bottom, right]) = self.padded else {
             return (y.taps.count.wrapping_mul(x.taps.count) as u32).max(1);
         };

@@ -1,6 +1,6 @@
 //! Kernels for the DSP extension: which layers they take, and their packed weights.
 
-use super::{ChannelArrays, Chosen, Overlap, pair_multiplier};
+use super::{Average, ChannelArrays, Chosen, Overlap, average, pair_multiplier};
 use crate::graph::{Graph, Node, Operator, Window};
 use tinfer::isa::Isa;
 use tinfer::kernels::armv7em::add;
@@ -8,7 +8,8 @@ use tinfer::kernels::armv7em::layout::{
     Block, DEPTHWISE_WORDS, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, depthwise_scratch_bytes,
     fully_connected_scratch_bytes, is_depthwise_3x3, padded_taps,
 };
-use tinfer::kernels::geometry::{Conv2d, Window2d};
+use tinfer::kernels::armv7em::pool_2d::takes_average;
+use tinfer::kernels::geometry::{Conv2d, Strip, Window2d};
 use tinfer::tensor::ElementType;
 
 /// The kernel for a node; `None` when only the portable one takes it.
@@ -41,8 +42,19 @@ pub(super) fn choose(graph: &Graph, node: &Node) -> Option<Chosen> {
             let fits = pair_multiplier(graph, node).is_some_and(add::takes);
             (same && fits).then(|| fast(0, Overlap::Never))
         }
+        Operator::MaxPool2d { window } => Some(fast(0, lead(&window_2d(graph, node, window)?.check()?))),
+        Operator::AveragePool2d { window, .. } => {
+            let window = window_2d(graph, node, window)?.check()?;
+            let Ok(Average::Requantized(requantizer)) = average(graph, node) else { return None };
+            takes_average(&window, requantizer).then(|| fast(0, lead(&window)))
+        }
         _ => None,
     }
+}
+
+/// The overlap of kernels that work pixel after pixel.
+fn lead(window: &Window2d) -> Overlap {
+    Overlap::Lead(window.lead_elements(Strip::Pixels(1)) as usize)
 }
 
 /// The packed weights of a layer for [`choose`]'s kernel.

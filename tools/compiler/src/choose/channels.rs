@@ -112,7 +112,8 @@ fn sums(weights: &[i8], n: usize, operator: &Operator) -> Vec<i64> {
     sums
 }
 
-fn per_tensor(tensor: &Tensor) -> Result<(f64, i32), ChannelsError> {
+/// Scale and zero point of an int8 tensor.
+pub(super) fn per_tensor(tensor: &Tensor) -> Result<(f64, i32), ChannelsError> {
     match &tensor.quantization {
         Some(q) if q.scales.len() == 1 && tensor.element_type == ElementType::I8 => {
             Ok((f64::from(q.scales[0]), q.zero_point))

@@ -4,11 +4,13 @@
 //! it supports; every other node runs on the portable kernel, which exists for all.
 
 pub mod armv7em;
+mod average;
 mod channels;
 pub mod mve;
 mod portable;
 
 pub use armv7em::window_2d;
+pub use average::{Average, average};
 pub use channels::{ChannelArrays, ChannelsError, output_i8, pair_multiplier};
 
 use crate::graph::{Graph, Node};

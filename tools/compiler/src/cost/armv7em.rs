@@ -11,6 +11,8 @@ pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
         "conv_2d_i8_armv7em" => conv(shapes),
         "depthwise_conv_2d_i8_armv7em" => depthwise(shapes),
         "fully_connected_i8_armv7em" => Some(fully_connected(shapes)),
+        "max_pool_2d_i8_armv7em" => maximum(shapes),
+        "average_pool_2d_i8_armv7em" => average(shapes),
         "add_i8_armv7em" => Some(linear([1323.0, 8.0], [1.0, shapes.n_outputs()])),
         _ => None,
     }
@@ -75,4 +77,40 @@ fn fully_connected(shapes: &Shapes) -> f64 {
             is_odd,
         ],
     )
+}
+
+/// Eight channels at a time, then four, then single ones.
+fn maximum(shapes: &Shapes) -> Option<f64> {
+    let channels = f64::from(shapes.window?.input[2]);
+    let (eights, rest) = ((channels / 8.0).floor(), channels % 8.0);
+    let [fours, ones] = [(rest / 4.0).floor(), rest % 4.0];
+    pool(shapes, [900.0, 130.0, 13.0], &[(eights, 7.0, 6.0), (fours, 4.0, 3.0), (ones, 5.0, 4.0)])
+}
+
+/// Eight channels at a time, then single ones.
+fn average(shapes: &Shapes) -> Option<f64> {
+    let channels = f64::from(shapes.window?.input[2]);
+    pool(shapes, [1300.0, 160.0, 11.0], &[((channels / 8.0).floor(), 42.0, 6.0), (channels % 8.0, 12.0, 2.0)])
+}
+
+/// Instructions around the loops: of the step, of a run of pixels, of a pixel. `groups` of channels: how many, and
+/// instructions of one and of one of its taps.
+fn pool(shapes: &Shapes, [step, run, pixel]: [f64; 3], groups: &[(f64, f64, f64)]) -> Option<f64> {
+    let window = shapes.window?;
+    let [rows, columns, _] = window.output;
+    let (vertical, horizontal) = (window.vertical(), window.horizontal());
+    let (mut total, mut runs) = (0.0, 0.0);
+    for y in 0..rows {
+        let height = vertical.taps(y as usize).count as f64;
+        let mut before = 0;
+        for x in 0..columns {
+            let width = horizontal.taps(x as usize).count;
+            // Whole windows of a row are one run, others one each.
+            runs += f64::from(u8::from(x == 0 || width != window.kernel[1] as usize || width != before));
+            before = width;
+            let taps = |tap: f64| 2.0 + height * (4.0 + width as f64 * (tap + 3.0));
+            total += pixel + groups.iter().map(|&(n, group, tap)| n * (group + taps(tap))).sum::<f64>();
+        }
+    }
+    Some(linear([step, run, 1.0], [1.0, runs, total]))
 }

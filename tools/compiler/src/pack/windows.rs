@@ -2,8 +2,10 @@
 
 use super::PackError;
 use super::step::{Precision, StepPacker, limits_f32};
+use crate::choose::{Average, average};
 use crate::graph::{Clamp, Node, Operator, Window};
-use tinfer::fixed_point::Requantizer;
+use tinfer::isa::Isa;
+use tinfer::operators::armv7em::pool_2d::{AVERAGE_POOL_2D_I8_ARMV7EM, MAX_POOL_2D_I8_ARMV7EM};
 use tinfer::operators::pool_2d::{
     AVERAGE_POOL_2D_DEQUANTIZED_I8, AVERAGE_POOL_2D_F32, AVERAGE_POOL_2D_I8, AveragePool2dDequantizedI8Record,
     AveragePool2dF32Record, AveragePool2dI8Record, MAX_POOL_2D_F32, MAX_POOL_2D_I8, MaxPool2dRecord,
@@ -15,18 +17,22 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
     match &node.operator {
         Operator::MaxPool2d { window } => {
             let record = MaxPool2dRecord { window: window_record(steps, node, window)? };
-            let operator = if precision == Precision::I8 { &MAX_POOL_2D_I8 } else { &MAX_POOL_2D_F32 };
+            let operator = match (precision, steps.isa()) {
+                (Precision::F32, _) => &MAX_POOL_2D_F32,
+                (Precision::I8, Isa::Armv7em) => &MAX_POOL_2D_I8_ARMV7EM,
+                (Precision::I8, _) => &MAX_POOL_2D_I8,
+            };
             steps.emit(node, operator, &node.inputs, &[], &record.emit())
         }
         Operator::AveragePool2d { window, count_include_pad, clamp } => {
             let record = window_record(steps, node, window)?;
-            average(steps, node, record, *count_include_pad, *clamp, precision)
+            pack_average(steps, node, record, *count_include_pad, *clamp, precision)
         }
         _ => Err(steps.error(node, "it has no window")),
     }
 }
 
-fn average(
+fn pack_average(
     steps: &mut StepPacker<'_>,
     node: &Node,
     window: WindowRecord,
@@ -40,30 +46,22 @@ fn average(
             steps.emit(node, &AVERAGE_POOL_2D_F32, &node.inputs, &[], &record.emit())
         }
         Precision::I8 => {
-            let (input, _) = steps.quantized(node, steps.input(node, 0))?;
-            let (output, _) = steps.quantized(node, steps.output(node))?;
-            if has_ties(&window, count_include_pad) && input == output {
-                let record = AveragePool2dDequantizedI8Record {
-                    window,
-                    count_include_pad,
-                    limits: steps.limits_i8(node, clamp)?,
-                };
-                return steps.emit(node, &AVERAGE_POOL_2D_DEQUANTIZED_I8, &node.inputs, &[], &record.emit());
-            }
-            let requantizer = Requantizer::from_real(input / output)
-                .ok_or_else(|| steps.error(node, "its scales are too far apart"))?;
             let limits = steps.limits_i8(node, clamp)?;
+            let requantizer = match average(steps.graph, node).map_err(|e| steps.error(node, e.reason))? {
+                Average::Requantized(requantizer) => requantizer,
+                Average::Dequantized => {
+                    let record = AveragePool2dDequantizedI8Record { window, count_include_pad, limits };
+                    return steps.emit(node, &AVERAGE_POOL_2D_DEQUANTIZED_I8, &node.inputs, &[], &record.emit());
+                }
+            };
+            let operator = match steps.isa() {
+                Isa::Armv7em => &AVERAGE_POOL_2D_I8_ARMV7EM,
+                _ => &AVERAGE_POOL_2D_I8,
+            };
             let record = AveragePool2dI8Record { window, requantizer, count_include_pad, limits };
-            steps.emit(node, &AVERAGE_POOL_2D_I8, &node.inputs, &[], &record.emit())
+            steps.emit(node, operator, &node.inputs, &[], &record.emit())
         }
     }
-}
-
-/// Whether a mean of integers may lie half way between two of them: where some divisor is even.
-fn has_ties(window: &WindowRecord, count_include_pad: bool) -> bool {
-    let [height, width] = window.kernel.map(u32::from);
-    let varies = window.padding != [0; 4] && !count_include_pad;
-    varies || (height * width).is_multiple_of(2)
 }
 
 /// The record of a window between a node's first input and its output.

@@ -9,7 +9,9 @@ use crate::kernels::armv7em::layout::{
     Block, DEPTHWISE_WORDS, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, conv_2d_taps, depthwise_scratch_bytes,
     fully_connected_scratch_bytes, is_depthwise_3x3, padded_taps,
 };
+use crate::kernels::armv7em::pool_2d::{average_pool_2d_i8, max_pool_2d_i8, takes_average};
 use crate::kernels::contract::{Channels, Comparison, Edge, Fast, Kernel, Needs, Overlap};
+use crate::kernels::geometry::{Strip, Window2d};
 
 pub(super) static LIST: &[Comparison] = &[
     Comparison {
@@ -84,7 +86,31 @@ pub(super) static LIST: &[Comparison] = &[
             },
         }),
     },
+    Comparison {
+        name: "max_pool_2d_i8_armv7em",
+        isa: Isa::Armv7em,
+        never: &[Edge::ZeroPointMin, Edge::ZeroPointMax],
+        kernel: Kernel::MaxPool2d(Fast {
+            needs: |layer| Some(pool_needs(&layer.window)),
+            pack: |_, _, _| Some(0),
+            run: |layer, _, places| max_pool_2d_i8(&layer.window, places.placed()),
+        }),
+    },
+    Comparison {
+        name: "average_pool_2d_i8_armv7em",
+        isa: Isa::Armv7em,
+        never: &[],
+        kernel: Kernel::AveragePool2d(Fast {
+            needs: |layer| takes_average(&layer.window, layer.numbers.requantizer).then(|| pool_needs(&layer.window)),
+            pack: |_, _, _| Some(0),
+            run: |layer, _, places| average_pool_2d_i8(&layer.window, &layer.numbers, layer.divisor, places.placed()),
+        }),
+    },
 ];
+
+fn pool_needs(window: &Window2d) -> Needs {
+    Needs { scratch_bytes: 0, overlap: Overlap::Lead(window.lead_elements(Strip::Pixels(1))) }
+}
 
 fn pack(
     channels: &Channels,
