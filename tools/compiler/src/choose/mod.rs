@@ -13,6 +13,7 @@ pub use armv7em::window_2d;
 pub use average::{Average, average};
 pub use channels::{ChannelArrays, ChannelsError, output_i8, pair_multiplier};
 
+use crate::cost;
 use crate::graph::{Graph, Node};
 use tinfer::isa::Isa;
 
@@ -43,17 +44,67 @@ impl Chosen {
     pub const PORTABLE: Self = Chosen { isa: Isa::Portable, scratch_bytes: 0, overlap: Overlap::Never };
 }
 
-/// The kernel for a node of a graph whose tensors have their final element types.
+/// The kernel for a node of a graph whose tensors have their final element types: of those that take it the one that
+/// [`cost`] expects to execute fewest instructions.
 pub fn choose(graph: &Graph, node: &Node, isa: Isa) -> Chosen {
     let fast = match isa {
         Isa::Armv7em => armv7em::choose(graph, node),
         Isa::Mve => mve::choose(graph, node),
         Isa::Portable | Isa::Neon => None,
     };
-    fast.unwrap_or_else(|| portable::choose(graph, node))
+    let instructions = |kernel: &Chosen| cost::of_node(graph, node, isa, kernel.isa);
+    let portable = portable::choose(graph, node);
+    let Some(fast) = fast else { return portable };
+    match (instructions(&fast), instructions(&portable)) {
+        (Some(a), Some(b)) if b < a => portable,
+        _ => fast,
+    }
 }
 
 /// [`choose`] for one instruction set.
 pub fn for_isa(isa: Isa) -> impl Fn(&Graph, &Node) -> Chosen {
     move |graph, node| choose(graph, node, isa)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Clamp, Constant, Operator, Quantization, Tensor, Window};
+    use tinfer::tensor::ElementType;
+
+    /// A 3x3 depthwise convolution without padding.
+    fn depthwise(rows: usize, columns: usize, channels: usize, stride: usize) -> Graph {
+        let mut graph = Graph::default();
+        let output = [rows, columns].map(|n| (n - 3) / stride + 1);
+        let shapes = [[1, rows, columns, channels], [1, output[0], output[1], channels]];
+        let [input, output] = shapes.map(|shape| {
+            graph.add_tensor(Tensor {
+                name: format!("{shape:?}"),
+                shape: shape.to_vec(),
+                element_type: ElementType::I8,
+                constant: None,
+                quantization: Some(Quantization::per_tensor(0.05, 0)),
+                origin: None,
+            })
+        });
+        let weights = graph.add_constant("weights", vec![3, 3, channels], Constant::I8(vec![1; 9 * channels]));
+        graph.tensor_mut(weights).quantization = Some(Quantization::per_tensor(0.01, 0));
+        let window = Window { kernel: [3, 3], stride: [stride; 2], dilation: [1, 1], padding: [0, 0] };
+        let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp: Clamp::default() };
+        let (name, onnx) = ("depthwise".into(), "Conv".into());
+        graph.nodes.push(Node { name, onnx, operator, inputs: vec![input, weights], outputs: vec![output] });
+        graph
+    }
+
+    #[test]
+    fn a_layer_runs_on_the_kernel_that_should_cost_least() {
+        for (rows, columns, channels, stride, kernels) in
+            [(12, 12, 16, 1, Isa::Mve), (5, 5, 40, 2, Isa::Mve), (3, 3, 40, 1, Isa::Portable)]
+        {
+            let graph = depthwise(rows, columns, channels, stride);
+            let node = &graph.nodes[0];
+            let costs = [Isa::Mve, Isa::Portable].map(|kernels| cost::of_node(&graph, node, Isa::Mve, kernels));
+            assert_eq!(choose(&graph, node, Isa::Mve).isa, kernels, "{rows}x{columns}x{channels}: {costs:?}");
+        }
+    }
 }

@@ -58,7 +58,7 @@ fn depthwise(shapes: &Shapes) -> Option<f64> {
 }
 
 fn fully_connected(shapes: &Shapes) -> f64 {
-    let (n_inputs, n_outputs) = (shapes.input.shape.n_elements(), shapes.output.shape.n_elements());
+    let &Shapes { n_inputs, n_outputs, .. } = shapes;
     let quads = n_outputs.div_ceil(4) as f64;
     let taps = padded_taps(n_inputs);
     let segments = (taps / 16 * 16).div_ceil(512) as f64;

@@ -9,8 +9,10 @@ mod armv7em;
 mod mve;
 mod portable;
 
+use crate::choose::window_2d;
+use crate::graph::{Binary, Graph, Node, Operator};
 use serde::Serialize;
-use tinfer::image::{Image, StepView, TensorView};
+use tinfer::image::{Image, StepView};
 use tinfer::isa::Isa;
 use tinfer::kernels::geometry::Window2d;
 use tinfer::operators::window::WindowRecord;
@@ -21,16 +23,39 @@ use tinfer::operators::window::WindowRecord;
 /// `None` for kernels that have no formula, like those for float32.
 pub fn instructions(image: &Image<'_>, step: &StepView<'_>) -> Option<u64> {
     let name = tinfer::operators::ALL.iter().find(|o| o.code == step.code)?.name;
-    let shapes = Shapes::new(image, step)?;
-    let instructions = match image.isa() {
-        Isa::Portable => portable::CORTEX_M3.instructions(name, &shapes),
-        Isa::Armv7em => {
-            armv7em::instructions(name, &shapes).or_else(|| portable::CORTEX_M4.instructions(name, &shapes))
-        }
-        Isa::Mve => mve::instructions(name, &shapes).or_else(|| portable::CORTEX_M55.instructions(name, &shapes)),
-        Isa::Neon => None,
+    of_kernel(image.isa(), name, &Shapes::of_step(image, step)?).map(|n| n.max(0.0) as u64)
+}
+
+/// The same for a node before it has an image, on a kernel of the set `kernels` in an image for `isa`.
+pub fn of_node(graph: &Graph, node: &Node, isa: Isa, kernels: Isa) -> Option<f64> {
+    let name = match &node.operator {
+        Operator::Conv2d { .. } => "conv_2d_i8",
+        Operator::DepthwiseConv2d { .. } => "depthwise_conv_2d_i8",
+        Operator::FullyConnected { .. } => "fully_connected_i8",
+        Operator::BatchMatmul { .. } => "batch_matmul_i8",
+        Operator::Binary { function: Binary::Add | Binary::Sub, .. } => "add_i8",
+        Operator::Binary { function: Binary::Mul, .. } => "mul_i8",
+        Operator::MaxPool2d { .. } => "max_pool_2d_i8",
+        Operator::AveragePool2d { .. } => "average_pool_2d_i8",
+        Operator::Softmax => "softmax_i8",
+        _ => return None,
     };
-    instructions.map(|n| n.max(0.0) as u64)
+    let suffix = match kernels {
+        Isa::Portable => "",
+        Isa::Armv7em => "_armv7em",
+        Isa::Mve => "_mve",
+        Isa::Neon => return None,
+    };
+    of_kernel(isa, &format!("{name}{suffix}"), &Shapes::of_node(graph, node)?)
+}
+
+fn of_kernel(isa: Isa, name: &str, shapes: &Shapes) -> Option<f64> {
+    match isa {
+        Isa::Portable => portable::CORTEX_M3.instructions(name, shapes),
+        Isa::Armv7em => armv7em::instructions(name, shapes).or_else(|| portable::CORTEX_M4.instructions(name, shapes)),
+        Isa::Mve => mve::instructions(name, shapes).or_else(|| portable::CORTEX_M55.instructions(name, shapes)),
+        Isa::Neon => None,
+    }
 }
 
 /// What a step or a whole inference is expected to cost on a board.
@@ -68,25 +93,55 @@ pub const CYCLES_PER_INSTRUCTION: f64 = 1.3;
 
 /// What the formulas read of a step.
 struct Shapes {
-    input: TensorView,
-    output: TensorView,
-    /// The second operand.
-    weights: Option<TensorView>,
+    /// Elements of the first input and of its last axis.
+    n_inputs: usize,
+    input_last: usize,
+    /// Elements of the output and of its last axis.
+    n_outputs: usize,
+    output_last: usize,
+    /// Elements of the second operand: weights, of portable kernels as in the model.
+    n_weights: Option<usize>,
     /// Of steps whose parameters begin with a window.
     window: Option<Window2d>,
 }
 
 impl Shapes {
-    fn new(image: &Image<'_>, step: &StepView<'_>) -> Option<Self> {
+    fn of_step(image: &Image<'_>, step: &StepView<'_>) -> Option<Self> {
         let input = image.tensor(step.input(0)?)?;
         let output = image.tensor(step.output(0)?)?;
         let window = WindowRecord::view(step.parameters).and_then(|r| r.geometry(&input, &output));
         let weights = step.input(1).and_then(|index| image.tensor(index));
-        Some(Shapes { input, output, weights, window })
+        Some(Shapes {
+            n_inputs: input.shape.n_elements(),
+            input_last: input.shape.last(),
+            n_outputs: output.shape.n_elements(),
+            output_last: output.shape.last(),
+            n_weights: weights.map(|weights| weights.shape.n_elements()),
+            window,
+        })
+    }
+
+    fn of_node(graph: &Graph, node: &Node) -> Option<Self> {
+        let [input, output] = [graph.tensor(*node.inputs.first()?), graph.tensor(*node.outputs.first()?)];
+        let window = match &node.operator {
+            Operator::Conv2d { window, .. }
+            | Operator::DepthwiseConv2d { window, .. }
+            | Operator::MaxPool2d { window }
+            | Operator::AveragePool2d { window, .. } => Some(window_2d(graph, node, window)?.check()?),
+            _ => None,
+        };
+        Some(Shapes {
+            n_inputs: input.n_elements(),
+            input_last: input.shape.last().copied().unwrap_or(1),
+            n_outputs: output.n_elements(),
+            output_last: output.shape.last().copied().unwrap_or(1),
+            n_weights: node.inputs.get(1).map(|&id| graph.tensor(id).n_elements()),
+            window,
+        })
     }
 
     fn n_outputs(&self) -> f64 {
-        self.output.shape.n_elements() as f64
+        self.n_outputs as f64
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
         "conv_2d_i8_mve" => conv(&Conv2d { window: shapes.window?, groups: 1 }.check()?),
         "depthwise_conv_2d_i8_mve" => depthwise(&shapes.window?),
         "fully_connected_i8_mve" => Some(fully_connected(shapes)),
-        "add_i8_mve" => Some(984.0 + SUM_VECTOR * shapes.output.shape.n_elements().div_ceil(CHANNELS) as f64),
+        "add_i8_mve" => Some(984.0 + SUM_VECTOR * shapes.n_outputs.div_ceil(CHANNELS) as f64),
         _ => None,
     }
 }
@@ -60,8 +60,8 @@ fn depthwise(window: &Window2d) -> Option<f64> {
 }
 
 fn fully_connected(shapes: &Shapes) -> f64 {
-    let (n_inputs, n_outputs) = (shapes.input.shape.last(), shapes.output.shape.last());
-    let n_rows = shapes.output.shape.n_elements().checked_div(n_outputs).unwrap_or(0);
+    let (n_inputs, n_outputs) = (shapes.input_last, shapes.output_last);
+    let n_rows = shapes.n_outputs.checked_div(n_outputs).unwrap_or(0);
     let is_copied = f64::from(u8::from(!n_inputs.is_multiple_of(LANES)));
     1104.0 + 18.7 * is_copied + multiply(n_rows, n_inputs, n_outputs)
 }

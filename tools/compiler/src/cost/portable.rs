@@ -26,7 +26,7 @@ impl Factors {
     /// Instructions of a step.
     pub fn instructions(&self, name: &str, shapes: &Shapes) -> Option<f64> {
         let n = shapes.n_outputs();
-        let last = shapes.input.shape.last() as f64;
+        let last = shapes.input_last as f64;
         Some(match name {
             "table_i8" => linear(self.table, [1.0, n]),
             "add_i8" => linear(self.add, [1.0, n]),
@@ -36,7 +36,7 @@ impl Factors {
             "max_pool_2d_i8" => linear(self.max_pool, pool(&shapes.window?)),
             "average_pool_2d_i8" => linear(self.average_pool, pool(&shapes.window?)),
             "average_pool_2d_dequantized_i8" => linear(self.average_pool_dequantized, pool(&shapes.window?)),
-            "conv_2d_i8" => linear(self.conv, conv(&shapes.window?, shapes.weights?.shape.n_elements() as f64)),
+            "conv_2d_i8" => linear(self.conv, conv(&shapes.window?, shapes.n_weights? as f64)),
             "depthwise_conv_2d_i8" => linear(self.depthwise, depthwise(&shapes.window?)),
             _ => return None,
         })
