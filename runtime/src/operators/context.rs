@@ -151,8 +151,13 @@ impl<'a, 'i> StepContext<'a, 'i> {
     ///
     /// `None` when input 0 is a constant.
     pub fn placed<T: Pod>(&mut self) -> Option<Placed<'_, T>> {
-        let input = elements::<T>(arena_range(&self.input(0)?)?)?;
-        let output = self.output_elements::<T>(0)?;
+        self.placed_as(&self.input(0)?, &self.output(0)?)
+    }
+
+    /// [`StepContext::placed`] for the records of input 0 and output 0, which take time to read.
+    pub fn placed_as<T: Pod>(&mut self, input: &TensorView, output: &TensorView) -> Option<Placed<'_, T>> {
+        let input = elements::<T>(arena_range(input)?)?;
+        let output = elements::<T>(arena_range(output)?)?;
         let scratch = elements::<T>(self.scratch_range())?;
         Some(Placed { region: self.region()?, input, output, scratch })
     }

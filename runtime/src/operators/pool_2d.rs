@@ -145,7 +145,7 @@ impl AveragePool2dF32Record {
     }
 }
 
-fn checked(operands: &StepOperands<'_>, element_type: ElementType) -> Result<(Window2d, u64), &'static str> {
+pub(super) fn checked(operands: &StepOperands<'_>, element_type: ElementType) -> Result<(Window2d, u64), &'static str> {
     let (input, output) = (operands.input(0, element_type)?, operands.output(0, element_type)?);
     let window = WindowRecord::view(operands.parameters())
         .and_then(|r| r.geometry(&input, &output))
@@ -187,7 +187,7 @@ fn run_max_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     max_pool_2d_f32_on(&window, &mut ctx.placed()?)
 }
 
-fn divisor(parameters: &[u8], count_include_pad_at: usize) -> Option<Divisor> {
+pub(super) fn divisor(parameters: &[u8], count_include_pad_at: usize) -> Option<Divisor> {
     let count_include_pad = match u8_at(parameters, count_include_pad_at)? {
         0 => false,
         1 => true,
@@ -196,7 +196,7 @@ fn divisor(parameters: &[u8], count_include_pad_at: usize) -> Option<Divisor> {
     Some(WindowRecord::view(parameters)?.divisor(count_include_pad))
 }
 
-fn average(parameters: &[u8], input: &TensorView, output: OutputI8) -> Option<AveragePoolI8> {
+pub(super) fn average(parameters: &[u8], input: &TensorView, output: OutputI8) -> Option<AveragePoolI8> {
     let input_zero_point = zero_point_i8(input)?;
     let requantizer = Requantizer::from_parts(i32_at(parameters, 20)?, u8_at(parameters, 24)?)?;
     Some(AveragePoolI8 { input_zero_point, requantizer, output })

@@ -109,6 +109,7 @@ pub fn bases() -> Vec<Base> {
             bases.push(Base::new(&format!("{name} int8 for {}", isa.name()), &graph(ElementType::I8), isa));
         }
     }
+    bases.push(Base::new("windows int8 for mve", &windows(ElementType::I8), Isa::Mve));
     let imported = import(&root().join("models/digits-cnn/digits-cnn.onnx"), &ImportOptions::default()).unwrap();
     bases.push(Base::new("digits-cnn", &simplify(lower(&imported).unwrap()).graph, Isa::Portable));
     bases

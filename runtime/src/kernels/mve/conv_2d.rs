@@ -1,7 +1,7 @@
 //! Convolution with one group, two pixels at a time.
 
 use super::fully_connected::multiply_in_place;
-use super::instructions::{Pixels, Runs, copy_runs, multiply};
+use super::instructions::{Lattice, Pixels, Runs, copy_lattice, copy_runs, multiply};
 use super::layout::{Strip, is_pointwise};
 use crate::kernels::Placed;
 use crate::kernels::geometry::{Conv2d, Taps};
@@ -66,12 +66,55 @@ pub fn conv_2d_i8(conv: &Conv2d, padding: i8, output: OutputI8, stream: &[u32], 
             region.get_mut(strip_range.clone())?.fill(padding);
         }
         has_padding_only_beside = is_whole;
-        for tap in 0..count {
-            let row = position.wrapping_add(tap.wrapping_mul(vertical.dilation()));
-            let column = left.wrapping_mul(strip.column_bytes);
+        let rows = Rows {
+            source: input.start.wrapping_add(position.wrapping_mul(width).wrapping_mul(depth)),
+            target: scratch
+                .start
+                .wrapping_add(left.wrapping_mul(strip.column_bytes))
+                .wrapping_add(first.wrapping_mul(depth)),
+            count,
+            step: vertical.dilation().wrapping_mul(width).wrapping_mul(depth),
+        };
+        rows.copy(region, [n_columns, depth], strip)?;
+        multiply(region, pixels, stream, output.into())?;
+        pixels.target = pixels.target.wrapping_add(output_width.wrapping_mul(n_outputs));
+    }
+    Some(())
+}
+
+/// Input rows that go into the strip.
+struct Rows {
+    source: usize,
+    /// First column, first row.
+    target: usize,
+    count: usize,
+    /// Elements from one row to the next.
+    step: usize,
+}
+
+impl Rows {
+    /// Copies all rows: pixel by pixel, or channel by channel, eight pixels at a time, when there are few channels.
+    fn copy(&self, region: &mut [i8], [n_columns, depth]: [usize; 2], strip: Strip) -> Option<()> {
+        let channel = Lattice {
+            source: self.source,
+            target: self.target,
+            counts: [n_columns, self.count],
+            source_steps: [depth, self.step],
+            target_steps: [strip.column_bytes, depth],
+        };
+        // Instructions of one row.
+        let of_channels = depth.saturating_mul(n_columns.div_ceil(8).saturating_mul(5).saturating_add(7));
+        if of_channels < n_columns.saturating_mul(6) && channel.is_near() {
+            for c in 0..depth {
+                let (source, target) = (channel.source.wrapping_add(c), channel.target.wrapping_add(c));
+                copy_lattice(region, Lattice { source, target, ..channel })?;
+            }
+            return Some(());
+        }
+        for row in 0..self.count {
             let runs = Runs {
-                source: input.start.wrapping_add(row.wrapping_mul(width).wrapping_mul(depth)),
-                target: scratch.start.wrapping_add(column).wrapping_add(first.wrapping_add(tap).wrapping_mul(depth)),
+                source: self.source.wrapping_add(row.wrapping_mul(self.step)),
+                target: self.target.wrapping_add(row.wrapping_mul(depth)),
                 length: depth,
                 n_runs: n_columns,
                 source_step: depth,
@@ -79,8 +122,6 @@ pub fn conv_2d_i8(conv: &Conv2d, padding: i8, output: OutputI8, stream: &[u32], 
             };
             copy_runs(region, runs)?;
         }
-        multiply(region, pixels, stream, output.into())?;
-        pixels.target = pixels.target.wrapping_add(output_width.wrapping_mul(n_outputs));
+        Some(())
     }
-    Some(())
 }

@@ -13,7 +13,7 @@
 //! are in the order (kernel column, kernel row, input channel), as [`Strip`] holds the input.
 
 use crate::fixed_point::Requantizer;
-use crate::kernels::geometry::{self, Conv2d, Window2d};
+use crate::kernels::geometry::{self, Conv2d};
 
 /// Output channels that share one pass over the taps.
 pub const CHANNELS: usize = 4;
@@ -37,9 +37,6 @@ pub const fn stream_words(taps: usize, n_outputs: usize) -> usize {
 
 /// Words of one channel of a depthwise stream.
 pub const DEPTHWISE_WORDS: usize = 7;
-
-/// Most channels of a depthwise convolution: eight pixels are gathered with 16-bit offsets.
-pub const MOST_CHANNELS: u32 = (1 << 16) / 8;
 
 /// Scratch of a fully connected layer: a copy of a row whose last vector would reach beyond it.
 pub const fn fully_connected_scratch_bytes(n_inputs: usize) -> usize {
@@ -106,94 +103,6 @@ pub fn conv_2d_lead_bytes(conv: &Conv2d) -> u32 {
     }
     // Pairs of pixels run on from one row to the next.
     window.lead_elements(geometry::Strip::Pixels(1)).saturating_add(window.output[2])
-}
-
-/// A padded plane that holds one channel of the input, and how it is walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plane {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// Outputs that lie side by side are neighbours along this axis.
-    pub inner: Along,
-    /// Outputs along the inner and the outer axis.
-    pub outputs: [usize; 2],
-    /// Bytes of the plane from one output to the next along the inner and the outer axis.
-    pub steps: [usize; 2],
-    /// Where the taps of one output lie, from its first; lanes without a tap are 0.
-    pub tap_offsets: [u8; LANES],
-    /// The largest of these offsets.
-    pub reach: usize,
-}
-
-/// An axis of a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Along {
-    /// From left to right.
-    Columns,
-    /// From top to bottom.
-    Rows,
-}
-
-impl Plane {
-    /// The plane of a depthwise convolution; `None` when [`super::depthwise_conv_2d`] does not take it: more than
-    /// sixteen taps, several outputs per input channel, taps more than 255 bytes apart, or more than [`MOST_CHANNELS`].
-    pub fn new(window: &Window2d) -> Option<Self> {
-        let ([_, _, inputs], [output_height, output_width, outputs]) = (window.input, window.output);
-        if inputs != outputs || window.kernel_elements() > LANES || inputs > MOST_CHANNELS {
-            return None;
-        }
-        let to_usize = |pair: [u32; 2]| pair.map(|v| v as usize);
-        let (kernel, stride, dilation) = (to_usize(window.kernel), to_usize(window.stride), to_usize(window.dilation));
-        let outputs = to_usize([output_height, output_width]);
-        let [height, width] = core::array::from_fn(|axis| {
-            let at = |of: [usize; 2]| of.get(axis).copied().unwrap_or(0);
-            let walked = at(outputs).saturating_sub(1).saturating_mul(at(stride));
-            walked.saturating_add(at(kernel).saturating_sub(1).saturating_mul(at(dilation))).saturating_add(1)
-        });
-        let [stride_y, stride_x] = stride;
-        let [rows, columns] = outputs;
-        let [row_step, column_step] = [stride_y.saturating_mul(width), stride_x];
-        let [dilation_y, dilation_x] = dilation;
-        let (tap_row, tap_column) = (dilation_y.saturating_mul(width), dilation_x);
-        let [kernel_height, kernel_width] = kernel;
-        let last = |n: usize, step: usize| n.saturating_sub(1).saturating_mul(step);
-        let reach = last(kernel_height, tap_row).saturating_add(last(kernel_width, tap_column));
-        let mut tap_offsets = [0; LANES];
-        for (tap, offset) in tap_offsets.iter_mut().enumerate().take(window.kernel_elements()) {
-            let row = tap.checked_div(kernel_width)?;
-            let column = tap.saturating_sub(row.saturating_mul(kernel_width));
-            // Too large a plane is refused below.
-            *offset = row.saturating_mul(tap_row).saturating_add(column.saturating_mul(tap_column)) as u8;
-        }
-        let shape = |inner, outputs, steps| Self { height, width, inner, outputs, steps, tap_offsets, reach };
-        let by_columns = shape(Along::Columns, [columns, rows], [column_step, row_step]);
-        let by_rows = shape(Along::Rows, [rows, columns], [row_step, column_step]);
-        let better = if by_rows.n_groups() < by_columns.n_groups() { by_rows } else { by_columns };
-        if height.checked_mul(width)? >= 1 << 24 {
-            return None;
-        }
-        [better, by_columns].into_iter().find(Self::is_near)
-    }
-
-    /// Bytes of scratch: the plane, and what the last group of four outputs reads beyond it.
-    pub fn bytes(&self) -> usize {
-        let [step, _] = self.steps;
-        self.height.saturating_mul(self.width).saturating_add(step.saturating_mul(CHANNELS - 1))
-    }
-
-    /// Groups of four outputs.
-    fn n_groups(&self) -> usize {
-        let [inner, outer] = self.outputs;
-        inner.div_ceil(CHANNELS).saturating_mul(outer)
-    }
-
-    /// Whether all taps of two outputs are within the reach of 8-bit offsets.
-    fn is_near(&self) -> bool {
-        let [step, _] = self.steps;
-        self.reach.saturating_add(step) <= usize::from(u8::MAX)
-    }
 }
 
 /// The layer whose weights are packed.

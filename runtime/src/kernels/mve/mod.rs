@@ -15,4 +15,6 @@ pub mod depthwise_conv_2d;
 pub mod fully_connected;
 pub mod instructions;
 pub mod layout;
+pub mod plane;
+pub mod pool_2d;
 mod twins;

@@ -2,8 +2,9 @@
 
 #![cfg(not(all(target_arch = "arm", kernel_isa = "mve")))]
 
-use super::instructions::{Channel, Finish, Lattice, Pixels, Runs, Sum};
-use super::layout::{CHANNELS, DEPTHWISE_WORDS, LANES, Plane, block_words, padded_taps};
+use super::instructions::{Finish, Lattice, Pixels, Planes, Runs, Sum, Window};
+use super::layout::{CHANNELS, DEPTHWISE_WORDS, LANES, block_words, padded_taps};
+use super::plane::Plane;
 
 impl Finish {
     /// `VQDMULH`, `VRSHL`, `VADD`, `VMAX`, `VMIN` on one lane.
@@ -108,33 +109,45 @@ fn copy(region: &mut [i8], source: usize, target: usize) {
     }
 }
 
-pub(super) fn convolve(
-    region: &mut [i8],
-    plane: &Plane,
-    channel: Channel,
-    block: &[u32; DEPTHWISE_WORDS],
-    finish: Finish,
-) {
-    let [weights @ .., bias, multiplier, shift] = block;
-    let ([n_inner, n_outer], [inner_step, outer_step]) = (plane.outputs, plane.steps);
-    let [target_inner, target_outer] = channel.target_steps;
-    for outer in 0..n_outer {
-        for inner in 0..n_inner {
-            let window =
-                channel.plane.wrapping_add(inner.wrapping_mul(inner_step)).wrapping_add(outer.wrapping_mul(outer_step));
-            let taps = plane
-                .tap_offsets
-                .iter()
-                .map(|&offset| region.get(window.wrapping_add(usize::from(offset))).copied().unwrap_or(0));
-            let acc = dot(taps, weights).wrapping_add(*bias as i32);
-            let target = channel
-                .target
-                .wrapping_add(inner.wrapping_mul(target_inner))
-                .wrapping_add(outer.wrapping_mul(target_outer));
-            if let Some(target) = region.get_mut(target) {
-                *target = finish.finish(acc, *multiplier, *shift);
+pub(super) fn convolve(region: &mut [i8], plane: &Plane, planes: Planes, stream: &[u32], zero_point: i32) {
+    let finish = Finish { min: i8::MIN.into(), max: i8::MAX.into(), zero_point };
+    let ([length, _], [before, lines_before]) = (plane.extents, planes.padding);
+    let ([n_inner, n_outer], [step, line_step]) = (plane.outputs, plane.steps);
+    let [target_inner, target_outer] = planes.target_steps;
+    for (c, block) in stream.as_chunks::<DEPTHWISE_WORDS>().0.iter().take(planes.n_channels).enumerate() {
+        let inside = planes.plane.wrapping_add(lines_before.wrapping_mul(length)).wrapping_add(before);
+        let lattice = Lattice {
+            source: planes.source.wrapping_add(c),
+            target: inside,
+            counts: planes.source_counts,
+            source_steps: planes.source_steps,
+            target_steps: [1, length],
+        };
+        copy_lattice(region, lattice);
+        let [weights @ .., bias, multiplier, shift] = block;
+        for outer in 0..n_outer {
+            for inner in 0..n_inner {
+                let numbers = if inner % 2 == 0 { &plane.pair.first } else { &plane.pair.second };
+                let first = (inner & !1).wrapping_mul(step).wrapping_add(outer.wrapping_mul(line_step));
+                let window = planes.plane.wrapping_add(first);
+                let products = plane.pair.offsets.iter().zip(numbers).map(|(&offset, &number)| {
+                    let x = region.get(window.wrapping_add(usize::from(offset))).copied().unwrap_or(0);
+                    let weight = weights.iter().flat_map(|word| word.to_le_bytes()).nth(usize::from(number));
+                    i32::from(x).wrapping_mul(i32::from(weight.unwrap_or(0) as i8))
+                });
+                let acc = products.fold(*bias as i32, i32::wrapping_add);
+                let along = inner.wrapping_mul(target_inner).wrapping_add(outer.wrapping_mul(target_outer));
+                if let Some(target) = region.get_mut(planes.target.wrapping_add(c).wrapping_add(along)) {
+                    *target = finish.finish(acc, *multiplier, *shift);
+                }
             }
         }
+    }
+}
+
+pub(super) fn clamp(outputs: &mut [i8], min: i8, max: i8) {
+    for output in outputs {
+        *output = (*output).max(min).min(max);
     }
 }
 
@@ -147,5 +160,32 @@ pub(super) fn add(region: &mut [i8], sum: Sum, finish: Finish) {
         if let Some(target) = region.get_mut(sum.output.wrapping_add(i)) {
             *target = steps.wrapping_add(finish.zero_point).max(finish.min).min(finish.max) as i8;
         }
+    }
+}
+
+/// The taps of one channel.
+fn taps(region: &[i8], window: Window, c: usize) -> impl Iterator<Item = i8> {
+    let ([columns, rows], [step, row_step]) = (window.counts, window.steps);
+    let first = window.source.wrapping_add(c);
+    let row = move |row: usize| first.wrapping_add(row.wrapping_mul(row_step));
+    let starts = (0..rows).flat_map(move |r| (0..columns).map(move |t| row(r).wrapping_add(t.wrapping_mul(step))));
+    starts.map(|at| region.get(at).copied().unwrap_or(0))
+}
+
+pub(super) fn largest(region: &mut [i8], window: Window, target: usize) {
+    for first in (0..window.n_channels).step_by(LANES) {
+        let n = window.n_channels.wrapping_sub(first).min(LANES);
+        let mut found = [i8::MIN; LANES];
+        for (lane, found) in found.iter_mut().enumerate().take(n) {
+            *found = taps(region, window, first.wrapping_add(lane)).fold(i8::MIN, i8::max);
+        }
+        let targets = region.iter_mut().skip(target.wrapping_add(first));
+        targets.zip(found.iter().take(n)).for_each(|(target, found)| *target = *found);
+    }
+}
+
+pub(super) fn sums(region: &[i8], window: Window, sums: &mut [i16; 8]) {
+    for (c, sum) in sums.iter_mut().enumerate().take(window.n_channels) {
+        *sum = taps(region, window, c).fold(0, |sum, x| sum.wrapping_add(x.into()));
     }
 }

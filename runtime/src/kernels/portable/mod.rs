@@ -26,7 +26,7 @@ pub use pool_2d::{
     average_pool_2d_dequantized_i8_on, average_pool_2d_f32, average_pool_2d_f32_on, average_pool_2d_i8,
     average_pool_2d_i8_on, max_pool_2d_f32, max_pool_2d_f32_on, max_pool_2d_i8, max_pool_2d_i8_on,
 };
-pub(super) use pool_2d::{Counts, Position};
+pub(in crate::kernels) use pool_2d::{Counts, Position, average};
 pub use softmax::{softmax_f32, softmax_i8, softmax_table_bits};
 pub use strided_copy::{fill, strided_copy};
 

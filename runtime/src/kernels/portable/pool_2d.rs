@@ -100,7 +100,7 @@ pub fn average_pool_2d_i8_on(
 
 /// Once per window, after many inputs: a call instead of a copy for each of the channels that are folded side by side.
 #[inline(never)]
-fn average(q: &AveragePoolI8, multiplier: i32, zero: i32, sums: &[i32], output: &mut [i8]) {
+pub(in crate::kernels) fn average(q: &AveragePoolI8, multiplier: i32, zero: i32, sums: &[i32], output: &mut [i8]) {
     for (output, sum) in output.iter_mut().zip(sums) {
         let acc = i64::from(sum.wrapping_sub(zero));
         *output = q.output.finish_wide(round_shift(acc * i64::from(multiplier), q.requantizer.shift));

@@ -33,10 +33,10 @@ fn check(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
 }
 
 fn run(ctx: &mut StepContext<'_, '_>) -> Option<()> {
-    let input = ctx.input(0)?;
-    let window = WindowRecord::view(ctx.parameters())?.geometry(&input, &ctx.output(0)?)?;
-    let output = LimitsI8::of(ctx, window::SIZE)?;
+    let (input, output) = (ctx.input(0)?, ctx.output(0)?);
+    let window = WindowRecord::view(ctx.parameters())?.geometry(&input, &output)?;
+    let limits = LimitsI8::output(ctx.parameters(), window::SIZE, output.quantization.zero_point)?;
     let stream = ctx.constant(1)?;
     let padding = zero_point_i8(&input)? as i8;
-    conv_2d_i8(&Conv2d { window, groups: 1 }, padding, output, stream, ctx.placed()?)
+    conv_2d_i8(&Conv2d { window, groups: 1 }, padding, limits, stream, ctx.placed_as(&input, &output)?)
 }

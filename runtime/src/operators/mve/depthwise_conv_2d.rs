@@ -8,7 +8,8 @@
 use super::{check_scratch, check_stream, window_of};
 use crate::kernels::geometry::Window2d;
 use crate::kernels::mve::depthwise_conv_2d::depthwise_conv_2d_i8;
-use crate::kernels::mve::layout::{DEPTHWISE_WORDS, Plane};
+use crate::kernels::mve::layout::DEPTHWISE_WORDS;
+use crate::kernels::mve::plane::Plane;
 use crate::operators::limits::{LimitsI8, zero_point_i8};
 use crate::operators::window::{self, WINDOW_RULE, WindowRecord};
 use crate::operators::{InPlace, Operator, StepContext, StepOperands};
@@ -26,9 +27,10 @@ fn check(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
 }
 
 fn run(ctx: &mut StepContext<'_, '_>) -> Option<()> {
-    let input = ctx.input(0)?;
-    let window = WindowRecord::view(ctx.parameters())?.geometry(&input, &ctx.output(0)?)?;
-    let output = LimitsI8::of(ctx, window::SIZE)?;
+    let (input, output) = (ctx.input(0)?, ctx.output(0)?);
+    let window = WindowRecord::view(ctx.parameters())?.geometry(&input, &output)?;
+    let limits = LimitsI8::output(ctx.parameters(), window::SIZE, output.quantization.zero_point)?;
     let stream = ctx.constant(1)?;
-    depthwise_conv_2d_i8(&window, zero_point_i8(&input)? as i8, output, stream, ctx.placed()?)
+    let padding = zero_point_i8(&input)? as i8;
+    depthwise_conv_2d_i8(&window, padding, limits, stream, ctx.placed_as(&input, &output)?)
 }

@@ -48,8 +48,9 @@ fn check(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
 }
 
 fn run(ctx: &mut StepContext<'_, '_>) -> Option<()> {
-    let sizes = [ctx.input(0)?.shape.last(), ctx.output(0)?.shape.last()];
-    let output = LimitsI8::of(ctx, 0)?;
+    let (input, output) = (ctx.input(0)?, ctx.output(0)?);
+    let sizes = [input.shape.last(), output.shape.last()];
+    let limits = LimitsI8::output(ctx.parameters(), 0, output.quantization.zero_point)?;
     let stream = ctx.constant(1)?;
-    fully_connected_i8(sizes, output, stream, ctx.placed()?)
+    fully_connected_i8(sizes, limits, stream, ctx.placed_as(&input, &output)?)
 }

@@ -4,6 +4,7 @@ pub mod add;
 pub mod conv_2d;
 pub mod depthwise_conv_2d;
 pub mod fully_connected;
+pub mod pool_2d;
 
 use super::StepOperands;
 use super::limits::{LimitsI8, zero_point_i8};

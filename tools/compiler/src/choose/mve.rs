@@ -1,14 +1,16 @@
 //! Kernels for Helium: which layers they take, and their packed weights.
 
 use super::armv7em::window_2d;
-use super::{ChannelArrays, Chosen, Overlap, pair_multiplier};
+use super::{Average, ChannelArrays, Chosen, Overlap, average, pair_multiplier};
 use crate::graph::{Graph, Node, Operator};
 use tinfer::isa::Isa;
-use tinfer::kernels::geometry::Conv2d;
+use tinfer::kernels::geometry::{Conv2d, Strip};
 use tinfer::kernels::mve::layout::{
-    DEPTHWISE_WORDS, Plane, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, fully_connected_scratch_bytes,
+    DEPTHWISE_WORDS, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, fully_connected_scratch_bytes,
     is_convolution, stream_words,
 };
+use tinfer::kernels::mve::plane::Plane;
+use tinfer::operators::mve::pool_2d::has_few_taps;
 use tinfer::tensor::ElementType;
 
 /// The kernel for a node; `None` when only the portable one takes it.
@@ -31,6 +33,15 @@ pub(super) fn choose(graph: &Graph, node: &Node) -> Option<Chosen> {
         Operator::FullyConnected { .. } => {
             let n_inputs = *input.shape.last()?;
             stream().map(|()| fast(fully_connected_scratch_bytes(n_inputs), Overlap::Never))
+        }
+        Operator::MaxPool2d { window } => {
+            let window = window_2d(graph, node, window)?.check()?;
+            Some(fast(0, Overlap::Lead(window.lead_elements(Strip::Pixels(1)) as usize)))
+        }
+        Operator::AveragePool2d { window, .. } => {
+            let window = window_2d(graph, node, window)?.check().filter(has_few_taps)?;
+            let Ok(Average::Requantized(_)) = average(graph, node) else { return None };
+            Some(fast(0, Overlap::Lead(window.lead_elements(Strip::Pixels(1)) as usize)))
         }
         Operator::Binary { .. } => {
             let same = node.inputs.iter().all(|&id| {

@@ -3,7 +3,8 @@
 
 use super::{Shapes, linear};
 use tinfer::kernels::geometry::{Conv2d, Window2d};
-use tinfer::kernels::mve::layout::{CHANNELS, LANES, Plane, Strip, is_pointwise};
+use tinfer::kernels::mve::layout::{CHANNELS, LANES, Strip, is_pointwise};
+use tinfer::kernels::mve::plane::{GROUP, Plane};
 
 /// Instructions on a Cortex-M55.
 pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
@@ -23,56 +24,73 @@ fn conv(conv: &Conv2d) -> Option<f64> {
     let taps = conv.filter_elements();
     if is_pointwise(conv) {
         if window.stride == [1, 1] && (rows, columns) == (height, width) {
-            return Some(1306.0 + multiply(rows * columns, taps, n_outputs));
+            return Some(954.0 + multiply(rows * columns, taps, n_outputs));
         }
-        return Some(903.0 + rows as f64 * (403.0 + multiply(columns, taps, n_outputs)));
+        return Some(589.0 + rows as f64 * (453.0 + multiply(columns, taps, n_outputs)));
     }
     let strip = Strip::new(conv);
     let n_columns = width.min(strip.columns.saturating_sub(window.padding[1] as usize));
     let kernel_rows = window.kernel[0] as usize;
     let counts: Vec<usize> = (0..rows).map(|row| window.vertical().taps(row).count).collect();
-    let n_copies = counts.iter().sum::<usize>() as f64;
     // The padding is written again unless the row before had the same.
     let is_whole = |row: usize| counts[row] == kernel_rows;
     let n_fills = (0..rows).filter(|&row| !(is_whole(row) && row > 0 && is_whole(row - 1))).count() as f64;
     let filled = n_fills * strip.bytes() as f64;
-    let glue = linear([903.0, 238.7, 25.7, 101.1, 0.93], [1.0, rows as f64, n_copies, n_fills, filled]);
-    Some(glue + n_copies * copy_runs(n_columns, depth) + rows as f64 * multiply(columns, taps, n_outputs))
+    let copied: f64 = counts.iter().map(|&n| copy_rows(n, n_columns, depth)).sum();
+    let [n_channel_copies, n_row_copies] = match is_by_channel(n_columns, depth) {
+        true => [rows * depth, 0],
+        false => [0, counts.iter().sum()],
+    };
+    let features = [1, rows, n_channel_copies, n_row_copies].map(|n| n as f64);
+    let glue = linear([806.0, 289.1, 21.9, 28.4], features) + linear([30.9, 0.75], [n_fills, filled]);
+    Some(glue + copied + rows as f64 * multiply(columns, taps, n_outputs))
 }
 
 fn depthwise(window: &Window2d) -> Option<f64> {
     let plane = Plane::new(window)?;
     let [height, width, channels] = window.input.map(|v| v as usize);
-    let [top, left] = window.padding.map(|v| v as usize);
-    let [rows, columns] = [height.min(plane.height.saturating_sub(top)), width.min(plane.width.saturating_sub(left))];
-    // The kernel copies along the side that needs fewer vectors of eight.
-    let n_vectors = |outer: usize, inner: usize| outer * (inner.div_ceil(8) + 1);
-    let [outer, inner] =
-        if n_vectors(columns, rows) < n_vectors(rows, columns) { [columns, rows] } else { [rows, columns] };
-    let copied = 7 + outer * (7 + 5 * inner.div_ceil(8));
-    let [inner, outer] = plane.outputs;
-    let convolved = 16 + outer * (14 + 21 * inner.div_ceil(CHANNELS));
-    let n_elements = (plane.height * plane.width) as f64;
-    Some(linear(
-        [1814.0, 211.3, 0.74, 1.0],
-        [1.0, channels as f64, n_elements, (channels * (copied + convolved)) as f64],
-    ))
+    let ([length, n_lines], [n_outputs, n_output_lines]) = (plane.extents, plane.outputs);
+    let [before, lines_before] = plane.inner.split(window.padding.map(|v| v as usize));
+    let [columns, rows] = plane.inner.split([height, width]);
+    let (columns, rows) = (columns.min(length.saturating_sub(before)), rows.min(n_lines.saturating_sub(lines_before)));
+    let copied = rows * (7 + 4 * columns.div_ceil(GROUP));
+    let convolved = n_output_lines * (7 + 34 * n_outputs.div_ceil(GROUP));
+    let loops = (channels * (30 + copied + convolved)) as f64;
+    let clamped = (n_outputs * n_output_lines * channels).div_ceil(LANES) as f64;
+    Some(loops + linear([3144.0, 0.58, 5.0], [1.0, plane.bytes() as f64, clamped]))
 }
 
 fn fully_connected(shapes: &Shapes) -> f64 {
     let (n_inputs, n_outputs) = (shapes.input_last, shapes.output_last);
     let n_rows = shapes.n_outputs.checked_div(n_outputs).unwrap_or(0);
     let is_copied = f64::from(u8::from(!n_inputs.is_multiple_of(LANES)));
-    1104.0 + 18.7 * is_copied + multiply(n_rows, n_inputs, n_outputs)
+    775.0 + 18.7 * is_copied + multiply(n_rows, n_inputs, n_outputs)
 }
 
-/// `pixel_pairs` and `one_pixel`: per call, per pair or pixel, per four outputs, per sixteen taps, per iteration of two.
+/// `pixel_pairs` and `one_pixel`: per call, per pair or pixel, per block of four outputs or two blocks, per sixteen taps,
+/// per round of four times sixteen.
 fn multiply(n_pixels: usize, taps: usize, n_outputs: usize) -> f64 {
-    let (blocks, steps) = (n_outputs.div_ceil(CHANNELS), taps.div_ceil(LANES));
-    let iterations = steps.div_ceil(2);
+    let steps = taps.div_ceil(LANES);
+    let rounds = steps.div_ceil(4);
     let (pairs, odd) = (n_pixels / 2, n_pixels % 2);
-    let in_pairs = 13 * pairs.min(1) + pairs * (19 + blocks * (28 + 14 * steps + 2 * iterations));
-    (in_pairs + odd * (8 + blocks * (20 + 9 * steps + iterations))) as f64
+    let blocks = n_outputs.div_ceil(CHANNELS);
+    let in_pairs = 16 * pairs.min(1) + pairs * (15 + blocks * (25 + 14 * steps + 2 * rounds));
+    let (eights, rest) = (n_outputs / 8, (n_outputs % 8).div_ceil(CHANNELS));
+    let alone = 19 + eights * (30 + 17 * steps + 2 * rounds) + rest * (20 + 10 * steps);
+    (in_pairs + odd * alone) as f64
+}
+
+/// Whether a strip is filled channel by channel.
+fn is_by_channel(n_columns: usize, depth: usize) -> bool {
+    depth * (5 * n_columns.div_ceil(8) + 7) < 6 * n_columns
+}
+
+/// `copied_lattice` for each channel, or `copied_runs` for each row.
+fn copy_rows(n_rows: usize, n_columns: usize, depth: usize) -> f64 {
+    if is_by_channel(n_columns, depth) {
+        return (depth * (7 + n_rows * (7 + 5 * n_columns.div_ceil(8)))) as f64;
+    }
+    n_rows as f64 * copy_runs(n_columns, depth)
 }
 
 /// `copied_runs`: runs of one vector in one loop, longer ones in a loop each.

@@ -6,6 +6,7 @@ use crate::choose::{Average, average};
 use crate::graph::{Clamp, Node, Operator, Window};
 use tinfer::isa::Isa;
 use tinfer::operators::armv7em::pool_2d::{AVERAGE_POOL_2D_I8_ARMV7EM, MAX_POOL_2D_I8_ARMV7EM};
+use tinfer::operators::mve::pool_2d::{AVERAGE_POOL_2D_I8_MVE, MAX_POOL_2D_I8_MVE};
 use tinfer::operators::pool_2d::{
     AVERAGE_POOL_2D_DEQUANTIZED_I8, AVERAGE_POOL_2D_F32, AVERAGE_POOL_2D_I8, AveragePool2dDequantizedI8Record,
     AveragePool2dF32Record, AveragePool2dI8Record, MAX_POOL_2D_F32, MAX_POOL_2D_I8, MaxPool2dRecord,
@@ -20,6 +21,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             let operator = match (precision, steps.isa()) {
                 (Precision::F32, _) => &MAX_POOL_2D_F32,
                 (Precision::I8, Isa::Armv7em) => &MAX_POOL_2D_I8_ARMV7EM,
+                (Precision::I8, Isa::Mve) => &MAX_POOL_2D_I8_MVE,
                 (Precision::I8, _) => &MAX_POOL_2D_I8,
             };
             steps.emit(node, operator, &node.inputs, &[], &record.emit())
@@ -56,6 +58,7 @@ fn pack_average(
             };
             let operator = match steps.isa() {
                 Isa::Armv7em => &AVERAGE_POOL_2D_I8_ARMV7EM,
+                Isa::Mve => &AVERAGE_POOL_2D_I8_MVE,
                 _ => &AVERAGE_POOL_2D_I8,
             };
             let record = AveragePool2dI8Record { window, requantizer, count_include_pad, limits };

@@ -2,14 +2,17 @@
 
 use crate::isa::Isa;
 use crate::kernels::contract::{Channels, Comparison, Edge, Fast, Kernel, Needs, Overlap};
+use crate::kernels::geometry::{Strip, Window2d};
 use crate::kernels::mve::add::add_i8;
 use crate::kernels::mve::conv_2d::conv_2d_i8;
 use crate::kernels::mve::depthwise_conv_2d::depthwise_conv_2d_i8;
 use crate::kernels::mve::fully_connected::fully_connected_i8;
 use crate::kernels::mve::layout::{
-    DEPTHWISE_WORDS, Plane, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, fully_connected_scratch_bytes,
+    DEPTHWISE_WORDS, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, fully_connected_scratch_bytes,
     is_convolution, stream_words,
 };
+use crate::kernels::mve::plane::Plane;
+use crate::kernels::mve::pool_2d::{average_pool_2d_i8, max_pool_2d_i8};
 
 pub(super) static LIST: &[Comparison] = &[
     Comparison {
@@ -87,7 +90,31 @@ pub(super) static LIST: &[Comparison] = &[
             },
         }),
     },
+    Comparison {
+        name: "max_pool_2d_i8_mve",
+        isa: Isa::Mve,
+        never: &[Edge::ZeroPointMin, Edge::ZeroPointMax],
+        kernel: Kernel::MaxPool2d(Fast {
+            needs: |layer| Some(pool_needs(&layer.window)),
+            pack: |_, _, _| Some(0),
+            run: |layer, _, places| max_pool_2d_i8(&layer.window, places.placed()),
+        }),
+    },
+    Comparison {
+        name: "average_pool_2d_i8_mve",
+        isa: Isa::Mve,
+        never: &[],
+        kernel: Kernel::AveragePool2d(Fast {
+            needs: |layer| Some(pool_needs(&layer.window)),
+            pack: |_, _, _| Some(0),
+            run: |layer, _, places| average_pool_2d_i8(&layer.window, &layer.numbers, layer.divisor, places.placed()),
+        }),
+    },
 ];
+
+fn pool_needs(window: &Window2d) -> Needs {
+    Needs { scratch_bytes: 0, overlap: Overlap::Lead(window.lead_elements(Strip::Pixels(1))) }
+}
 
 fn products<R>(channels: &Channels, weights: &[i8], pack: impl FnOnce(&Products<'_>) -> Option<R>) -> Option<R> {
     let view = channels.view();
