@@ -1,6 +1,6 @@
 //! The model in the slot: bound to the arena, with its inputs kept for the next run, or refused with a reason.
 
-use core::fmt;
+use core::{fmt, mem};
 
 use tinfer::error::{BindError, LoadError, RunError};
 use tinfer::image::PortView;
@@ -18,15 +18,17 @@ impl<'a, 'i> Model<'a, 'i> {
     /// Binds a checked image to the arena, or keeps the reason why that cannot be.
     ///
     /// # Memory
-    /// The session takes the start of `arena`. A plan may overwrite its inputs, so they are also kept behind it when
-    /// there is room; then any number of runs can follow one transfer.
-    pub fn bind(
+    /// The session takes the start of the first of `arenas` that is large enough: they come fastest memory first. A plan
+    /// may overwrite its inputs, so they are also kept, behind the session's part or in another arena, when there is
+    /// room; then any number of runs can follow one transfer.
+    pub fn bind<const N: usize>(
         image: &'a Result<Image<'i>, LoadError>,
         slot: &'i [u8],
-        arena: &'a mut [u8],
+        arenas: [&'a mut [u8]; N],
         operators: &'a [&'a Operator],
     ) -> Self {
-        Self { bound: Bound::new(image, slot, arena, operators) }
+        let n_bytes = image.as_ref().map_or(0, Image::arena_bytes);
+        Self { bound: Bound::new(image, slot, Arenas::new(arenas, n_bytes), operators) }
     }
 
     /// The model, when there is one.
@@ -37,6 +39,29 @@ impl<'a, 'i> Model<'a, 'i> {
     /// Why there is no model to run.
     pub fn refusal(&self) -> Option<Refusal> {
         self.bound.as_ref().err().copied()
+    }
+}
+
+/// Memory for one model, of several arenas.
+struct Arenas<'a> {
+    /// The first one that is large enough, or the largest when none is.
+    chosen: &'a mut [u8],
+    /// The largest of the others.
+    spare: &'a mut [u8],
+}
+
+impl<'a> Arenas<'a> {
+    fn new<const N: usize>(arenas: [&'a mut [u8]; N], n_bytes: usize) -> Self {
+        let (mut chosen, mut spare): (&mut [u8], &mut [u8]) = (&mut [], &mut []);
+        for mut arena in arenas {
+            if chosen.len() < n_bytes.max(1).min(arena.len()) {
+                mem::swap(&mut chosen, &mut arena);
+            }
+            if arena.len() > spare.len() {
+                spare = arena;
+            }
+        }
+        Self { chosen, spare }
     }
 }
 
@@ -79,24 +104,27 @@ pub(crate) struct Bound<'a, 'i> {
     /// The session holds the outputs of a run.
     has_outputs: bool,
     digest: &'i [u8],
+    arena_address: usize,
 }
 
 impl<'a, 'i> Bound<'a, 'i> {
     fn new(
         image: &'a Result<Image<'i>, LoadError>,
         slot: &'i [u8],
-        arena: &'a mut [u8],
+        arenas: Arenas<'a>,
         operators: &'a [&'a Operator],
     ) -> Result<Self, Refusal> {
         let image = image.as_ref().map_err(|&error| Refusal::Load(error))?;
         let n_inputs_bytes = image.inputs().fold(0usize, |sum, port| sum.saturating_add(n_bytes(image, &port)));
+        let Arenas { chosen, spare } = arenas;
         let room = image.arena_bytes().checked_add(n_inputs_bytes);
-        let (arena, kept_inputs) = if room.is_some_and(|bytes| bytes <= arena.len()) {
-            let (arena, rest) = arena.split_at_mut_checked(image.arena_bytes()).unwrap_or_default();
+        let (arena, kept_inputs) = if room.is_some_and(|bytes| bytes <= chosen.len()) {
+            let (arena, rest) = chosen.split_at_mut_checked(image.arena_bytes()).unwrap_or_default();
             (arena, rest.get_mut(..n_inputs_bytes))
         } else {
-            (arena, None)
+            (chosen, spare.get_mut(..n_inputs_bytes))
         };
+        let arena_address = arena.as_ptr().addr();
         let session = Session::bind(image, arena, operators).map_err(Refusal::Bind)?;
         Ok(Self {
             session,
@@ -104,11 +132,17 @@ impl<'a, 'i> Bound<'a, 'i> {
             kept_inputs,
             has_outputs: false,
             digest: digest(slot),
+            arena_address,
         })
     }
 
     pub(crate) fn image(&self) -> &'a Image<'i> {
         self.session.image()
+    }
+
+    /// Where the session's arena starts.
+    pub(crate) fn arena_address(&self) -> usize {
+        self.arena_address
     }
 
     /// SHA-256 of the image, as its envelope records it.
@@ -263,5 +297,27 @@ fn digest(slot: &[u8]) -> &[u8] {
 fn copy(target: &mut [u8], source: &[u8]) {
     for (to, from) in target.iter_mut().zip(source) {
         *to = *from;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_gets_the_first_arena_with_room_and_the_largest_other_one_for_inputs() {
+        for (n_bytes, lengths, expected) in [
+            (100, [100, 200, 300], (100, 300)),
+            (101, [100, 200, 300], (200, 300)),
+            (101, [100, 300, 200], (300, 200)),
+            (301, [100, 300, 200], (300, 200)),
+            (0, [100, 50, 60], (100, 60)),
+        ] {
+            let mut memory = [[0; 300]; 3];
+            let [first, second, third] = memory.each_mut();
+            let arenas = [&mut first[..lengths[0]], &mut second[..lengths[1]], &mut third[..lengths[2]]];
+            let Arenas { chosen, spare } = Arenas::new(arenas, n_bytes);
+            assert_eq!((chosen.len(), spare.len()), expected, "{n_bytes} of {lengths:?}");
+        }
     }
 }

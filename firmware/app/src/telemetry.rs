@@ -36,7 +36,15 @@ impl Telemetry {
             Ok(bound) => {
                 let image = bound.image();
                 let (name, arena_bytes, n_steps) = (image.manifest().name(), image.arena_bytes(), image.n_steps());
-                line!(info, "model {=str}: arena {=usize} bytes, {=usize} steps", name, arena_bytes, n_steps);
+                let at = bound.arena_address();
+                line!(
+                    info,
+                    "model {=str}: arena {=usize} bytes at {=usize:#x}, {=usize} steps",
+                    name,
+                    arena_bytes,
+                    at,
+                    n_steps
+                );
             }
             Err(crate::Refusal::Load(_error)) => {
                 #[cfg(feature = "defmt")]

@@ -42,12 +42,22 @@ fn send(app: &mut TestApp, wire: &Wire, bytes: &[u8]) -> Vec<String> {
 /// Runs `test` with a firmware that has `slot` as its model slot; the lamp must be lit `n_runs` times, and the button
 /// is seen as in `button` (and not pressed from then on).
 fn check(slot: &[u8], n_runs: usize, button: &[State], test: impl FnOnce(&mut TestApp, &Wire)) {
+    check_in([Arena::<ARENA_BYTES>::new().bytes()], slot, n_runs, button, test);
+}
+
+/// As [`check`], with these arenas.
+fn check_in<const N: usize>(
+    arenas: [&mut [u8]; N],
+    slot: &[u8],
+    n_runs: usize,
+    button: &[State],
+    test: impl FnOnce(&mut TestApp, &Wire),
+) {
     let mut aligned = vec![0u128; slot.len().div_ceil(16)];
     let memory = aligned_bytes(&mut aligned);
     memory[..slot.len()].copy_from_slice(slot);
     let image = Image::check(memory);
-    let mut arena = Arena::<ARENA_BYTES>::new();
-    let model = Model::bind(&image, memory, arena.bytes(), operators::ALL);
+    let model = Model::bind(&image, memory, arenas, operators::ALL);
     let lit = [Transaction::set(State::High), Transaction::set(State::Low)];
     let lamp = Pin::new(&lit.iter().cycle().take(2 * n_runs).cloned().collect::<Vec<_>>());
     let presses = Rc::new(RefCell::new(button.iter().copied().collect::<VecDeque<_>>()));
@@ -160,6 +170,20 @@ fn inputs_that_cannot_be_kept_must_be_sent_again() {
             assert_eq!(ask(app, wire, &Request::Run { taps: true }), [consumed]);
         }
     });
+}
+
+#[test]
+fn inputs_are_kept_in_an_arena_that_the_model_does_not_use() {
+    let image = tiny::image(N_BYTES, ARENA_BYTES, Isa::Portable);
+    let (mut small, mut large) = (Arena::<{ ARENA_BYTES / 2 }>::new(), Arena::<ARENA_BYTES>::new());
+    check_in([small.bytes(), large.bytes()], &image, 2, &[], |app, wire| {
+        set_input(app, wire, &input());
+        for _ in 0..2 {
+            assert_eq!(ask(app, wire, &Request::Run { taps: false }).len(), 1);
+            expect_output(app, wire, &tiny::expected(&input()));
+        }
+    });
+    assert_eq!(small.bytes()[..N_BYTES], input());
 }
 
 #[test]

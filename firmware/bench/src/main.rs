@@ -10,9 +10,8 @@ mod report;
 
 use core::panic::PanicInfo;
 
-use cortex_m::{Peripherals, singleton};
+use cortex_m::Peripherals;
 use cortex_m_rt::{ExceptionFrame, entry, exception};
-use tinfer::Arena;
 use tinfer_cortex_m::{InstructionClock, PaintedStack, model_slot, semihosting};
 
 use crate::report::Report;
@@ -21,13 +20,11 @@ include!(concat!(env!("OUT_DIR"), "/board.rs"));
 
 #[entry]
 fn main() -> ! {
-    let (Some(core), Some(arena)) = (Peripherals::take(), singleton!(: Arena<MODEL_ARENA_BYTES> = Arena::new())) else {
-        semihosting::fail()
-    };
+    let (Some(core), Some([arena])) = (Peripherals::take(), model_arena()) else { semihosting::fail() };
     // SAFETY: memory behind the firmware, which only the emulator's loader writes, before reset.
     let slot = unsafe { model_slot(MODEL_SLOT_ORIGIN, MODEL_SLOT_BYTES) };
     let clock = InstructionClock::new(core.SYST, INSTRUCTIONS_PER_TICK);
-    match measure::measure(slot, arena.bytes(), OPERATORS, &clock, &mut PaintedStack::new()) {
+    match measure::measure(slot, arena, OPERATORS, &clock, &mut PaintedStack::new()) {
         Ok(()) => semihosting::succeed(),
         Err(stage) => {
             Report.line(b'e', stage as u64);

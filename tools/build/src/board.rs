@@ -1,6 +1,7 @@
 //! `board.toml`: what a board is.
 
 use serde::Deserialize;
+use tinfer::image::ALIGNMENT;
 
 /// One board, as its `board.toml` states it. Addresses and lengths in bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,13 +73,24 @@ pub struct Region {
 }
 
 /// RAM that the firmware reserves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budgets {
-    /// Stack of everything that runs, the model included.
+    /// Stack of everything that runs, the model included; it is in the region RAM.
     pub stack_bytes: u32,
-    /// Arena for the model's tensors and states, and for the inputs kept between runs.
-    pub arena_bytes: u32,
+    /// Arenas, at most one in a memory, fastest memory first: a model runs in the first one that is large enough.
+    #[serde(rename = "arena")]
+    pub arenas: Vec<ArenaBudget>,
+}
+
+/// Memory for a model's tensors and states, and for the inputs kept between runs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArenaBudget {
+    /// Name of the region that it is in.
+    pub memory: String,
+    /// Size, a multiple of 16.
+    pub bytes: u32,
 }
 
 impl Board {
@@ -133,6 +145,17 @@ impl Board {
         self.memory.iter().find(|region| region.name == name)
     }
 
+    /// The arena in the fastest memory where one has so many bytes.
+    pub fn arena_for(&self, n_bytes: u64) -> Option<&ArenaBudget> {
+        self.budgets.arenas.iter().find(|arena| u64::from(arena.bytes) >= n_bytes)
+    }
+
+    /// The largest arena.
+    pub fn largest_arena(&self) -> &ArenaBudget {
+        let largest = self.budgets.arenas.iter().max_by_key(|arena| arena.bytes);
+        largest.expect("a board without an arena is refused when it is read")
+    }
+
     fn check_regions(&self) -> Result<(), BoardError> {
         let board = || self.name.clone();
         let missing = |name| BoardError::MissingRegion { board: board(), name };
@@ -154,9 +177,31 @@ impl Board {
                 return Err(BoardError::Overlap { board: board(), first, second });
             }
         }
-        let reserved_bytes = u64::from(self.budgets.stack_bytes) + u64::from(self.budgets.arena_bytes);
-        if reserved_bytes > u64::from(ram.length) {
-            return Err(BoardError::BudgetsExceedRam { board: board(), reserved_bytes, ram_bytes: ram.length });
+        self.check_arenas()
+    }
+
+    fn check_arenas(&self) -> Result<(), BoardError> {
+        let arenas = &self.budgets.arenas;
+        if arenas.is_empty() {
+            return Err(BoardError::NoArena { board: self.name.clone() });
+        }
+        for (idx, arena) in arenas.iter().enumerate() {
+            let (board, memory) = (self.name.clone(), arena.memory.clone());
+            let is_first = !arenas[..idx].iter().any(|other| other.memory == memory);
+            let region = self.region(&memory).filter(|region| region.kind == MemoryKind::Ram && is_first);
+            let Some(region) = region.filter(|_| arena.bytes.is_multiple_of(ALIGNMENT as u32)) else {
+                return Err(BoardError::WrongArena { board, memory });
+            };
+            let stack_bytes = if memory == "RAM" { self.budgets.stack_bytes } else { 0 };
+            let reserved_bytes = u64::from(stack_bytes) + u64::from(arena.bytes);
+            if reserved_bytes > u64::from(region.length) {
+                return Err(BoardError::BudgetsExceedMemory {
+                    board,
+                    memory,
+                    reserved_bytes,
+                    have_bytes: region.length,
+                });
+            }
         }
         Ok(())
     }
@@ -204,15 +249,35 @@ pub enum BoardError {
         /// The region at the higher address.
         second: String,
     },
-    /// Stack and arena do not fit in the RAM.
-    #[error("board {board}: budgets for stack and arena are {reserved_bytes} bytes, RAM has {ram_bytes}")]
-    BudgetsExceedRam {
+    /// Models have nowhere to run.
+    #[error("board {board}: no [[budgets.arena]] is stated")]
+    NoArena {
         /// The board.
         board: String,
-        /// Stack and arena together.
+    },
+    /// An arena that cannot be where it is stated.
+    #[error(
+        "board {board}: the arena in {memory} must be the only one there, in a [[memory]] of kind ram, a multiple of 16 bytes"
+    )]
+    WrongArena {
+        /// The board.
+        board: String,
+        /// Where it is stated to be.
+        memory: String,
+    },
+    /// What is reserved in a memory does not fit there.
+    #[error(
+        "board {board}: budgets for stack and arena are {reserved_bytes} bytes in {memory}, which has {have_bytes}"
+    )]
+    BudgetsExceedMemory {
+        /// The board.
+        board: String,
+        /// The region.
+        memory: String,
+        /// Arena, and stack when it is there.
         reserved_bytes: u64,
-        /// Length of the region RAM.
-        ram_bytes: u32,
+        /// Length of the region.
+        have_bytes: u32,
     },
 }
 

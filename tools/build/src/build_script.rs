@@ -1,5 +1,6 @@
 //! The build script of a board's firmware, as one call.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io, process};
 
@@ -8,8 +9,9 @@ use tinfer::error::LoadError;
 use tinfer::image::ALIGNMENT;
 use tinfer::isa::Isa;
 
+use crate::linker::arena_section;
 use crate::operator_list::operator_list;
-use crate::{Board, BoardError, FitError, Requirements, check_fit, memory_x};
+use crate::{ArenaBudget, Board, BoardError, FitError, Requirements, check_fit, memory_x};
 
 /// What `firmware/boards/<board>/build.rs` calls, and all it does.
 ///
@@ -185,7 +187,8 @@ fn run(environment: &Environment, link_arguments: &[&str]) -> Result<(), BuildSc
 
 /// What a program that is built for one model knows of it.
 struct ModelFacts {
-    arena_bytes: u32,
+    /// In the memory that it will run in.
+    arena: ArenaBudget,
     /// A Rust expression: the list of operators.
     operators: String,
 }
@@ -193,7 +196,7 @@ struct ModelFacts {
 impl ModelFacts {
     /// For a program that takes any model.
     fn any(board: &Board) -> Self {
-        Self { arena_bytes: board.budgets.arena_bytes, operators: "tinfer::operators::ALL".to_owned() }
+        Self { arena: board.largest_arena().clone(), operators: "tinfer::operators::ALL".to_owned() }
     }
 }
 
@@ -219,9 +222,10 @@ fn read_model(board: &Board, path: &Path) -> Result<ModelFacts, BuildScriptError
         stack_bytes: manifest.stack_bytes.into(),
         state_bytes: manifest.state_bytes.into(),
     };
-    check_fit(board, &needs).map_err(|source| BuildScriptError::Fit { path: owned(), source })?;
+    let fits = check_fit(board, &needs).map_err(|source| BuildScriptError::Fit { path: owned(), source })?;
+    let arena = ArenaBudget { memory: fits.memory.clone(), bytes: manifest.arena_bytes };
     let operators = operator_list(&image).map_err(|code| BuildScriptError::UnknownOperator { path: owned(), code })?;
-    Ok(ModelFacts { arena_bytes: manifest.arena_bytes, operators })
+    Ok(ModelFacts { arena, operators })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), BuildScriptError> {
@@ -245,19 +249,44 @@ fn constants(board: &Board, model: &ModelFacts) -> String {
          pub const MODEL_SLOT_ORIGIN: usize = {:#x};\n\
          /// Length of the model slot.\n\
          pub const MODEL_SLOT_BYTES: usize = {:#x};\n\
-         /// Arena that the firmware reserves.\n\
-         #[allow(dead_code)]\n\
-         pub const ARENA_BYTES: usize = {};\n\
-         /// Arena that the model needs; the firmware's when it is built for any model.\n\
-         #[allow(dead_code)]\n\
-         pub const MODEL_ARENA_BYTES: usize = {};\n\
          /// Instructions that SysTick ticks of the emulator stand for, and how many ticks those are.\n\
          #[allow(dead_code)]\n\
          pub const INSTRUCTIONS_PER_TICK: (u32, u32) = ({instructions}, {ticks});\n\
          /// Operators that are linked.\n\
-         pub static OPERATORS: &[&tinfer::operators::Operator] = {};\n",
-        board.name, board.isa, slot.origin, slot.length, board.budgets.arena_bytes, model.arena_bytes, model.operators,
+         pub static OPERATORS: &[&tinfer::operators::Operator] = {};\n\
+         /// The arenas that the firmware reserves, fastest memory first. `None` the second time.\n\
+         {}\
+         /// The arena that the model needs; the largest when the program is built for any model. `None` the second time.\n\
+         {}",
+        board.name,
+        board.isa,
+        slot.origin,
+        slot.length,
+        model.operators,
+        take_arenas("arenas", &board.budgets.arenas),
+        take_arenas("model_arena", std::slice::from_ref(&model.arena)),
     )
+}
+
+/// A function that gives these arenas away once. Without a call of it they take no memory.
+fn take_arenas(name: &str, arenas: &[ArenaBudget]) -> String {
+    let mut text = format!(
+        "#[allow(dead_code)]\npub fn {name}() -> Option<[&'static mut [u8]; {}]> {{\n    use tinfer_cortex_m::ArenaMemory;\n",
+        arenas.len()
+    );
+    for arena in arenas {
+        if let Some(section) = arena_section(arena) {
+            let _ = writeln!(text, "    #[unsafe(link_section = {section:?})]");
+        }
+        let _ = writeln!(text, "    static {0}: ArenaMemory<{1}> = ArenaMemory::new();", arena.memory, arena.bytes);
+    }
+    let taken: Vec<String> = arenas.iter().map(|arena| format!("{}.take()", arena.memory)).collect();
+    let _ = write!(
+        text,
+        "    cortex_m::singleton!(: () = ())?;\n    // SAFETY: the line above is passed once.\n    Some(unsafe {{ [{}] }})\n}}\n",
+        taken.join(", ")
+    );
+    text
 }
 
 /// A positive number as a fraction over the smallest power of two that makes it exact, up to 2^10.

@@ -1,6 +1,6 @@
 //! Whether a model fits a board, before anything is flashed.
 
-use crate::Board;
+use crate::{ArenaBudget, Board};
 
 /// What a model needs, as its image states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,34 +15,36 @@ pub struct Requirements {
     pub state_bytes: u64,
 }
 
-/// Compares what a model needs with what a board's firmware reserves.
+/// Compares what a model needs with what a board's firmware reserves, and gives the arena that the model will run in.
 ///
 /// # Errors
 /// The first thing that does not fit, with both numbers.
-pub fn check_fit(board: &Board, model: &Requirements) -> Result<(), FitError> {
+pub fn check_fit<'b>(board: &'b Board, model: &Requirements) -> Result<&'b ArenaBudget, FitError> {
     let name = || board.name.clone();
     let have = |bytes: u32| u64::from(bytes);
     let have_slot = have(board.model_slot.length);
     if model.image_bytes > have_slot {
         return Err(FitError::Image { board: name(), need_bytes: model.image_bytes, have_bytes: have_slot });
     }
-    let have_arena = have(board.budgets.arena_bytes);
+    let largest = board.largest_arena();
+    let (memory, have_arena) = (largest.memory.clone(), have(largest.bytes));
     if model.arena_bytes > have_arena {
-        return Err(FitError::Arena { board: name(), need_bytes: model.arena_bytes, have_bytes: have_arena });
+        return Err(FitError::Arena { board: name(), memory, need_bytes: model.arena_bytes, have_bytes: have_arena });
     }
-    if model.state_bytes > have_arena - model.arena_bytes {
+    let Some(arena) = board.arena_for(model.arena_bytes.saturating_add(model.state_bytes)) else {
         return Err(FitError::State {
             board: name(),
+            memory,
             state_bytes: model.state_bytes,
             arena_bytes: model.arena_bytes,
             have_bytes: have_arena,
         });
-    }
+    };
     let have_stack = have(board.budgets.stack_bytes).saturating_sub(FIRMWARE_STACK_BYTES);
     if model.stack_bytes > have_stack {
         return Err(FitError::Stack { board: name(), need_bytes: model.stack_bytes, have_bytes: have_stack });
     }
-    Ok(())
+    Ok(arena)
 }
 
 /// Why a model does not fit a board.
@@ -61,32 +63,36 @@ pub enum FitError {
         /// Length of the slot.
         have_bytes: u64,
     },
-    /// The arena does not fit in the firmware's.
+    /// The arena does not fit in any of the firmware's.
     #[error(
-        "arena too small on {board}: the model needs {need_bytes} bytes, the firmware reserves {have_bytes} \
-         (budgets.arena_bytes in board.toml)"
+        "arena too small on {board}: the model needs {need_bytes} bytes, the firmware reserves at most {have_bytes}, \
+         in {memory} (budgets.arena in board.toml)"
     )]
     Arena {
         /// The board.
         board: String,
+        /// Memory with the largest arena.
+        memory: String,
         /// Arena of the model.
         need_bytes: u64,
-        /// Arena of the firmware.
+        /// The largest arena of the firmware.
         have_bytes: u64,
     },
     /// The arena fits, the states do not fit beside it.
     #[error(
         "arena too small on {board}: the model needs {state_bytes} bytes of state beside {arena_bytes} bytes of arena, \
-         the firmware reserves {have_bytes} for both (budgets.arena_bytes in board.toml)"
+         the firmware reserves at most {have_bytes} for both, in {memory} (budgets.arena in board.toml)"
     )]
     State {
         /// The board.
         board: String,
+        /// Memory with the largest arena.
+        memory: String,
         /// State of the model.
         state_bytes: u64,
         /// Arena of the model.
         arena_bytes: u64,
-        /// Arena of the firmware.
+        /// The largest arena of the firmware.
         have_bytes: u64,
     },
     /// The run's stack does not fit in what the firmware leaves.
@@ -115,7 +121,10 @@ mod tests {
         let board = Board::find("nrf52840-dk").unwrap();
         let mut model = Requirements { image_bytes: 524_288, arena_bytes: 163_840, stack_bytes: 8_192, state_bytes: 0 };
         change(&mut model);
-        assert_eq!(check_fit(&board, &model).map_err(|err| err.to_string()), expected.map_err(str::to_owned));
+        assert_eq!(
+            check_fit(&board, &model).map(|_| ()).map_err(|err| err.to_string()),
+            expected.map_err(str::to_owned)
+        );
     }
 
     #[test]
@@ -134,12 +143,12 @@ mod tests {
         check(
             |model| model.arena_bytes = u64::MAX,
             Err("arena too small on nrf52840-dk: the model needs 18446744073709551615 bytes, the firmware reserves \
-                 163840 (budgets.arena_bytes in board.toml)"),
+                 at most 163840, in RAM (budgets.arena in board.toml)"),
         );
         check(
             |model| model.state_bytes = 1,
             Err("arena too small on nrf52840-dk: the model needs 1 bytes of state beside 163840 bytes of arena, \
-                 the firmware reserves 163840 for both (budgets.arena_bytes in board.toml)"),
+                 the firmware reserves at most 163840 for both, in RAM (budgets.arena in board.toml)"),
         );
         check(
             |model| model.stack_bytes += 1,

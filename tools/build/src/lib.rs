@@ -8,7 +8,7 @@
 //! use tinfer_build::{Board, Requirements, check_fit};
 //! let board = Board::find("mps2-an386")?;
 //! let model = Requirements { image_bytes: 60_000, arena_bytes: 8_000, stack_bytes: 1_024, state_bytes: 0 };
-//! check_fit(&board, &model)?;
+//! assert_eq!(check_fit(&board, &model)?.memory, "RAM");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![deny(unsafe_code)]
@@ -19,7 +19,7 @@ mod fit;
 mod linker;
 mod operator_list;
 
-pub use board::{Board, BoardError, Budgets, Emulator, MemoryKind, MemoryRegion, Region};
+pub use board::{ArenaBudget, Board, BoardError, Budgets, Emulator, MemoryKind, MemoryRegion, Region};
 pub use build_script::{BuildScriptError, any_board, board};
 pub use fit::{FitError, Requirements, check_fit};
 pub use linker::memory_x;

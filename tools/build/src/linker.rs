@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{Board, MemoryKind};
+use crate::{ArenaBudget, Board, MemoryKind};
 
 /// The text of `memory.x` for a board.
 ///
@@ -30,7 +30,20 @@ pub fn memory_x(board: &Board) -> String {
         slot.origin,
         u64::from(slot.origin) + u64::from(slot.length),
     );
+    for arena in board.budgets.arenas.iter().filter(|arena| arena_section(arena).is_some()) {
+        let memory = &arena.memory;
+        // Behind `.got`, the first section after which nobody asks where RAM ends.
+        let _ = write!(
+            text,
+            "SECTIONS\n{{\n  .arena.{memory} (NOLOAD) : ALIGN(16) {{ *(.arena.{memory}); }} > {memory}\n}} INSERT AFTER .got;\n"
+        );
+    }
     text
+}
+
+/// Section of an arena's memory; `None` in RAM, where all variables are.
+pub(crate) fn arena_section(arena: &ArenaBudget) -> Option<String> {
+    (arena.memory != "RAM").then(|| format!(".arena.{}", arena.memory))
 }
 
 #[cfg(test)]
@@ -50,5 +63,15 @@ mod tests {
         for line in lines {
             assert!(text.lines().any(|it| it == line), "{line}\nis missing in\n{text}");
         }
+        assert!(!text.contains("SECTIONS"), "{text}");
+    }
+
+    #[test]
+    fn an_arena_outside_of_ram_has_a_section_there() {
+        let text = memory_x(&Board::find("mps3-an547").unwrap());
+        let section =
+            "SECTIONS\n{\n  .arena.DTCM (NOLOAD) : ALIGN(16) { *(.arena.DTCM); } > DTCM\n} INSERT AFTER .got;\n";
+        assert!(text.ends_with(section), "{text}");
+        assert!(text.contains("  DTCM (rwx) : ORIGIN = 0x20000000, LENGTH = 0x00080000\n"), "{text}");
     }
 }

@@ -161,6 +161,8 @@ pub struct ConvertReport {
     pub weights_bytes: usize,
     /// Activations and scratch of a session.
     pub arena_bytes: usize,
+    /// The board's memory that they are in: the fastest one with room. `None` when the target is not a board.
+    pub arena_memory: Option<String>,
     /// The largest sum of what is live at once: no arena can be smaller.
     pub arena_lower_bound_bytes: usize,
     /// Whether the arena is proven to be as small as it can be for this order of steps.
@@ -259,13 +261,14 @@ pub fn convert(request: &ConvertRequest, progress: &mut dyn FnMut(Progress)) -> 
     };
     progress(Progress { stage: "packing", done: 0, total: 1 });
     let packed = pack(graph, planned, &pack_options(request, &stages)?)?;
-    let report = report(request, &stages, simplified, planned, &packed);
-    request.target.check_fit(&Requirements {
+    let mut report = report(request, &stages, simplified, planned, &packed);
+    let memory = request.target.check_fit(&Requirements {
         image_bytes: report.image_bytes as u64,
         arena_bytes: report.arena_bytes as u64,
         stack_bytes: report.stack_bytes as u64,
         state_bytes: report.state_bytes as u64,
     })?;
+    report.arena_memory = memory.map(str::to_owned);
     progress(Progress { stage: "packing", done: 1, total: 1 });
     Ok(Converted { image: packed.bytes, report, memory_map: planned.memory_map(graph).to_string() })
 }
@@ -428,6 +431,7 @@ fn report(
         image_bytes: packed.bytes.len(),
         weights_bytes: packed.weights_bytes,
         arena_bytes: planned.arena_bytes,
+        arena_memory: None,
         arena_lower_bound_bytes: planned.lower_bound_bytes,
         arena_proven_optimal: planned.proof == Proof::Optimal,
         state_bytes: manifest.map_or(0, |m| m.state_bytes as usize),

@@ -72,14 +72,18 @@ impl Target {
         }
     }
 
-    /// Whether a model fits the target's memory. Hosts and instruction sets have no limits.
+    /// Whether a model fits the target's memory, and the board's memory that its arena will be in. Hosts and
+    /// instruction sets have no limits.
     ///
     /// # Errors
     /// [`CompileError::DoesNotFit`], with the budget that is too small.
-    pub fn check_fit(&self, model: &Requirements) -> Result<(), CompileError> {
+    pub fn check_fit(&self, model: &Requirements) -> Result<Option<&str>, CompileError> {
         match self {
-            Target::Board(board) => check_fit(board, model).map_err(CompileError::DoesNotFit),
-            _ => Ok(()),
+            Target::Board(board) => match check_fit(board, model) {
+                Ok(arena) => Ok(Some(&arena.memory)),
+                Err(error) => Err(CompileError::DoesNotFit(error)),
+            },
+            _ => Ok(None),
         }
     }
 }
@@ -99,7 +103,8 @@ pub fn check_image(target: &Target, image: &ImageReport) -> Result<(), CompileEr
         arena_bytes: image.arena_bytes as u64,
         stack_bytes: image.stack_bytes as u64,
         state_bytes: image.state_bytes as u64,
-    })
+    })?;
+    Ok(())
 }
 
 const HOST: &str = "host";

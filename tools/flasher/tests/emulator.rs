@@ -18,12 +18,16 @@ fn open(board: &str, image: &[u8]) -> Result<Device, FlashError> {
 /// Boots every emulated board with `image` in its slot and expects this refusal.
 fn refused(image: &[u8], code: ErrorCode, sentence: &str) {
     for board in BOARDS {
-        match open(board, image) {
-            Err(FlashError::Refused { board: of, code: found, text }) => {
-                assert_eq!((of.as_str(), found, text.as_str()), (board, code, sentence));
-            }
-            other => panic!("{board}: expected a refusal, got {other:?}"),
+        refused_by(board, image, code, sentence);
+    }
+}
+
+fn refused_by(board: &str, image: &[u8], code: ErrorCode, sentence: &str) {
+    match open(board, image) {
+        Err(FlashError::Refused { board: of, code: found, text }) => {
+            assert_eq!((of.as_str(), found, text.as_str()), (board, code, sentence));
         }
+        other => panic!("{board}: expected a refusal, got {other:?}"),
     }
 }
 
@@ -69,14 +73,39 @@ fn a_model_runs_with_the_same_bytes_and_the_same_cost_every_time() {
         let around = tapped.stack_high_water_bytes - tapped.run_stack_bytes;
         assert!((64..8_192).contains(&around), "{tapped:?}");
         assert!(tapped.run_stack_bytes > 0, "{tapped:?}");
-        expect_log(&mut device, "model tiny: arena 1504 bytes, 3 steps");
+        find_log(&mut device, "model tiny: arena 1504 bytes at 0x20000");
+    }
+}
+
+#[test]
+fn a_model_runs_in_the_fastest_memory_where_it_fits() {
+    let input: Vec<u8> = (0..N_BYTES).map(|idx| (idx * 3) as u8).collect();
+    for (board, isa, arena_bytes, memory) in [
+        ("mps2-an500", Isa::Armv7em, 524_288, 0x2000_0000..0x2040_0000),
+        ("mps2-an500", Isa::Armv7em, 600_000, 0x6000_0000..0x6000_0001),
+        ("mps3-an547", Isa::Mve, 262_144, 0x2000_0000..0x2000_0001),
+        ("mps3-an547", Isa::Mve, 262_160, 0x2100_0000..0x2140_0000),
+    ] {
+        let mut device = open(board, &tiny::image(N_BYTES, arena_bytes, isa)).unwrap();
+        device.set_input(0, &input).unwrap();
+        // The second run takes the inputs that were kept, in the other memory.
+        for _ in 0..2 {
+            device.run(false).unwrap();
+            assert_eq!(device.read_output(0).unwrap(), tiny::expected(&input), "{board} {arena_bytes}");
+        }
+        let Some(line) = find_log(&mut device, "model tiny: arena ") else { continue };
+        let address = line.split("at 0x").nth(1).and_then(|rest| rest.split(',').next()).expect(&line);
+        let address = usize::from_str_radix(address, 16).expect(&line);
+        assert!(memory.contains(&address), "{board} {arena_bytes}: {line}");
     }
 }
 
 #[test]
 fn an_arena_that_is_too_small_is_told_with_both_numbers() {
-    let image = tiny::image(N_BYTES, 600_000, Isa::Armv7em);
-    refused(&image, ErrorCode::BindRefused, "arena too small: need 600000 bytes, have 524288");
+    for (board, have_bytes) in [("mps2-an386", 524_288), ("mps2-an500", 2_097_152)] {
+        let sentence = format!("arena too small: need 2100000 bytes, have {have_bytes}");
+        refused_by(board, &tiny::image(N_BYTES, 2_100_000, Isa::Armv7em), ErrorCode::BindRefused, &sentence);
+    }
 }
 
 #[test]
@@ -86,18 +115,21 @@ fn an_image_for_another_processor_is_told() {
     refused(&image, ErrorCode::ImageRefused, sentence);
 }
 
-/// Waits for a line of the log, which is decoded beside the conversation. Without a decoder the log says so instead.
-fn expect_log(device: &mut Device, expected: &str) {
+/// Waits for a line of the log, which is decoded beside the conversation. `None` without a decoder.
+fn find_log(device: &mut Device, part: &str) -> Option<String> {
     let end = Instant::now() + Duration::from_secs(30);
     let mut lines = Vec::new();
     while Instant::now() < end {
         lines.extend(device.log());
-        if lines.iter().any(|line| line.contains(expected) || line.contains("defmt-print is missing")) {
-            return;
+        if lines.iter().any(|line| line.contains("defmt-print is missing")) {
+            return None;
+        }
+        if let Some(line) = lines.iter().find(|line| line.contains(part)) {
+            return Some(line.clone());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("no line says `{expected}`: {lines:#?}");
+    panic!("no line says `{part}`: {lines:#?}");
 }
 
 const N_BYTES: usize = 1500;

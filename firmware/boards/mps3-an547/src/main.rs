@@ -2,9 +2,7 @@
 #![no_main]
 //! Firmware for the MPS3 board with AN547 in QEMU.
 
-use cortex_m::singleton;
 use cortex_m_rt::entry;
-use tinfer::Arena;
 use tinfer_app::Identity;
 use tinfer_cortex_m::model_slot;
 use tinfer_mps2::{Memory, MemoryMap, give_up, serve};
@@ -13,9 +11,9 @@ include!(concat!(env!("OUT_DIR"), "/board.rs"));
 
 #[entry]
 fn main() -> ! {
-    let Some(arena) = singleton!(: Arena<ARENA_BYTES> = Arena::new()) else { give_up() };
+    let Some(arenas) = arenas() else { give_up() };
     // SAFETY: memory behind the firmware, which only the emulator's loader writes, before reset.
     let slot = unsafe { model_slot(MODEL_SLOT_ORIGIN, MODEL_SLOT_BYTES) };
-    let memory = Memory { slot, arena: arena.bytes() };
+    let memory = Memory { slot, arenas };
     serve(&MemoryMap::AN547, Identity { board: BOARD, isa: ISA }, memory, OPERATORS, INSTRUCTIONS_PER_TICK)
 }

@@ -10,7 +10,7 @@ use defmt_rtt as _;
 use embassy_nrf::buffered_uarte::{BufferedUarte, InterruptHandler};
 use embassy_nrf::gpio::{Input, Level, Output, OutputDrive, Pull};
 use embassy_nrf::{bind_interrupts, peripherals, uarte};
-use tinfer::{Arena, Image, operators};
+use tinfer::{Image, operators};
 use tinfer_app::{App, Hardware, Identity, Model};
 use tinfer_cortex_m::{CycleClock, PaintedStack, model_slot};
 
@@ -24,9 +24,7 @@ bind_interrupts!(struct Irqs {
 
 #[entry]
 fn main() -> ! {
-    let (Some(mut core), Some(arena)) = (Peripherals::take(), singleton!(: Arena<ARENA_BYTES> = Arena::new())) else {
-        halt()
-    };
+    let (Some(mut core), Some(arenas)) = (Peripherals::take(), arenas()) else { halt() };
     let (Some(rx), Some(tx)) = (singleton!(: [u8; 256] = [0; 256]), singleton!(: [u8; 256] = [0; 256])) else { halt() };
     let p = embassy_nrf::init(embassy_nrf::config::Config::default());
     let (timer, channels) = (p.TIMER1, (p.PPI_CH0, p.PPI_CH1, p.PPI_GROUP0));
@@ -35,7 +33,7 @@ fn main() -> ! {
     // SAFETY: the upper half of the flash, which only a flasher writes, while the core is halted.
     let slot = unsafe { model_slot(MODEL_SLOT_ORIGIN, MODEL_SLOT_BYTES) };
     let image = Image::check(slot);
-    let model = Model::bind(&image, slot, arena.bytes(), operators::ALL);
+    let model = Model::bind(&image, slot, arenas, operators::ALL);
     let hardware = Hardware {
         link: kit::Link(uart),
         lamp: kit::ActiveLow(Output::new(p.P0_13, Level::High, OutputDrive::Standard)),

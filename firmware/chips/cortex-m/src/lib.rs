@@ -1,11 +1,13 @@
 #![no_std]
 //! What every Cortex-M board has: counters, the stack, the model slot in the address space.
 
+mod arena;
 mod clock;
 pub mod semihosting;
 mod slot;
 mod stack;
 
+pub use arena::ArenaMemory;
 pub use clock::{CycleClock, InstructionClock};
 pub use slot::model_slot;
 pub use stack::PaintedStack;

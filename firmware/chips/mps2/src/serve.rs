@@ -12,26 +12,26 @@ use tinfer_cortex_m::{InstructionClock, PaintedStack};
 use crate::{MemoryMap, Mps2, give_up};
 
 /// Memory of a board.
-pub struct Memory {
+pub struct Memory<const N: usize> {
     /// Model slot.
     pub slot: &'static [u8],
-    /// Arena of the model.
-    pub arena: &'static mut [u8],
+    /// Arenas, fastest memory first.
+    pub arenas: [&'static mut [u8]; N],
 }
 
 /// Answers the host for ever, with the model in the slot.
 ///
 /// `instructions_per_tick` is what [`InstructionClock::new`] takes.
-pub fn serve(
+pub fn serve<const N: usize>(
     map: &MemoryMap,
     identity: Identity,
-    memory: Memory,
+    memory: Memory<N>,
     operators: &'static [&'static Operator],
     instructions_per_tick: (u32, u32),
 ) -> ! {
     let Some(board) = Mps2::take(map) else { give_up() };
     let image = Image::check(memory.slot);
-    let model = Model::bind(&image, memory.slot, memory.arena, operators);
+    let model = Model::bind(&image, memory.slot, memory.arenas, operators);
     let hardware = Hardware {
         link: board.uart,
         lamp: board.lamp,

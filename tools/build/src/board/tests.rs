@@ -29,9 +29,26 @@ fn a_wrong_file_is_refused_with_its_cause() {
         ("kind = \"ram\"", "kind = \"flash\"", "board nrf52840-dk: memory RAM must be of kind Ram"),
         ("[model_slot]\norigin = 0x0008_0000", "[model_slot]\norigin = 0x0007_FFFF", "FLASH and model_slot overlap"),
         (
-            "arena_bytes = 163_840",
-            "arena_bytes = 262_144",
-            "board nrf52840-dk: budgets for stack and arena are 278528 bytes, RAM has 262144",
+            "bytes = 163_840",
+            "bytes = 262_144",
+            "board nrf52840-dk: budgets for stack and arena are 278528 bytes in RAM, which has 262144",
+        ),
+        (
+            "memory = \"RAM\"",
+            "memory = \"DTCM\"",
+            "the arena in DTCM must be the only one there, in a [[memory]] of kind ram",
+        ),
+        ("memory = \"RAM\"", "memory = \"FLASH\"", "the arena in FLASH must be the only one there"),
+        (
+            "bytes = 163_840",
+            "bytes = 163_841",
+            "the arena in RAM must be the only one there, in a [[memory]] of kind ram, a mul",
+        ),
+        ("[[budgets.arena]]\nmemory = \"RAM\"\nbytes = 163_840", "arena = []", "no [[budgets.arena]] is stated"),
+        (
+            "[[budgets.arena]]",
+            "[[budgets.arena]]\nmemory = \"RAM\"\nbytes = 16\n[[budgets.arena]]",
+            "the arena in RAM must be the only one there",
         ),
     ];
     let sound = EMBEDDED.iter().find(|text| text.contains("nrf52840-dk")).unwrap();
@@ -40,4 +57,15 @@ fn a_wrong_file_is_refused_with_its_cause() {
         let error = Board::parse(&sound.replace(from, to)).unwrap_err().to_string();
         assert!(error.contains(expected), "{from} -> {to}: {error}");
     }
+}
+
+#[test]
+fn a_model_runs_in_the_fastest_memory_with_room() {
+    let board = Board::find("mps3-an547").unwrap();
+    let memory = |n_bytes| board.arena_for(n_bytes).map(|arena| arena.memory.as_str());
+    assert_eq!(
+        [0, 262_144, 262_145, 524_288, 524_289].map(memory),
+        [Some("DTCM"), Some("DTCM"), Some("RAM"), Some("RAM"), None]
+    );
+    assert_eq!(board.largest_arena().memory, "RAM");
 }

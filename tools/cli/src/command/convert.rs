@@ -87,10 +87,11 @@ fn text(converted: &Converted, output: &str) -> String {
     let mut text = table(&[&titles[..], &ESTIMATED].concat(), &rows);
     let ConvertReport { precision, target, .. } = report;
     let _ = writeln!(text, "\n{output}: {precision} for {target}");
+    let arena_in = format!("arena in {}", report.arena_memory.as_deref().unwrap_or("RAM"));
     let sizes = [
         ("image in flash", report.image_bytes),
         ("  of it weights", report.weights_bytes),
-        ("arena in RAM", report.arena_bytes),
+        (&arena_in, report.arena_bytes),
         ("  of it scratch", report.scratch_bytes),
     ];
     for (what, n) in sizes {

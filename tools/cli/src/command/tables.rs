@@ -4,13 +4,15 @@ use super::bytes;
 use crate::answer::{Answer, table};
 use crate::failure::Failure;
 use serde_json::json;
-use tinfer_build::Board;
+use tinfer_build::{ArenaBudget, Board};
 use tinfer_compiler::lower::OPERATORS;
 
 pub fn boards() -> Result<Answer, Failure> {
     let boards = Board::all();
     let row = |b: &Board| {
-        let sizes = [b.model_slot.length, b.budgets.arena_bytes].map(|n| bytes(n as usize));
+        let arena = |a: &ArenaBudget| format!("{} {}", bytes(a.bytes as usize), a.memory);
+        let arenas = b.budgets.arenas.iter().map(arena).collect::<Vec<_>>().join(", ");
+        let sizes = [bytes(b.model_slot.length as usize), arenas];
         let emulated = if b.emulator.is_some() { "yes" } else { "no" };
         let words = [&b.name, &b.isa, emulated].map(String::from);
         words.into_iter().chain(sizes).chain([b.description.clone()]).collect()
@@ -22,12 +24,13 @@ pub fn boards() -> Result<Answer, Failure> {
             json!({
                 "name": b.name, "description": b.description, "cpu": b.cpu, "isa": b.isa, "target": b.target,
                 "clock_hz": b.clock_hz, "emulated": b.emulator.is_some(),
-                "model_slot_bytes": b.model_slot.length, "arena_bytes": b.budgets.arena_bytes,
+                "model_slot_bytes": b.model_slot.length, "arena_bytes": b.largest_arena().bytes,
+                "arenas": b.budgets.arenas.iter().map(|a| json!({"memory": a.memory, "bytes": a.bytes})).collect::<Vec<_>>(),
                 "stack_bytes": b.budgets.stack_bytes,
             })
         })
         .collect();
-    let text = table(&["board", "kernels", "emulated", "model slot", "arena", "what"], &rows);
+    let text = table(&["board", "kernels", "emulated", "model slot", "arenas", "what"], &rows);
     Answer::new(text, &json!({"boards": json}))
 }
 
