@@ -1,16 +1,17 @@
 //! A model bound to an arena: fill inputs, run, read outputs.
 
 mod arena;
+mod binding;
 mod observer;
 
 pub use arena::Arena;
+pub use binding::Binding;
 pub use observer::{NoObserver, Observer, StepDone, digest};
 
 use crate::error::{BindError, RunError};
 use crate::image::plan::Steps;
 use crate::image::port::Direction;
-use crate::image::{ALIGNMENT, Image, StepView, TensorView};
-use crate::log;
+use crate::image::{Image, StepView, TensorView};
 use crate::operators::{self, Operator, StepContext, arena_range};
 
 /// What [`Session::step`] reached.
@@ -49,23 +50,18 @@ impl<'a, 'i> Session<'a, 'i> {
     ///
     /// # Memory
     /// `arena` holds all activations and scratch: [`Image::arena_bytes`], starting at a 16-byte
-    /// boundary (see [`Arena`]). What is behind that is left alone.
+    /// boundary (see [`Arena`]). What is behind that is left alone. To share it with other models, see [`Binding`].
     ///
     /// # Errors
     /// The first rule that does not hold.
     pub fn bind(image: &'a Image<'i>, arena: &'a mut [u8], operators: &'a [&'a Operator]) -> Result<Self, BindError> {
-        let have_bytes = arena.len();
-        let too_small = BindError::ArenaTooSmall {
-            need_bytes: image.header().arena_bytes,
-            have_bytes: u32::try_from(have_bytes).unwrap_or(u32::MAX),
-        };
-        let arena = arena.get_mut(..image.arena_bytes()).ok_or(too_small)?;
-        if !arena.as_ptr().addr().is_multiple_of(ALIGNMENT) {
-            return Err(BindError::ArenaMisaligned);
-        }
-        operators::work(image, operators)?;
-        log::debug!("bound {} steps in {} bytes of arena", image.n_steps(), image.arena_bytes());
-        Ok(Session { image, arena, operators, steps: image.steps() })
+        let arena = binding::arena_of(image, arena)?;
+        Ok(Self::new(Binding::new(image, operators)?, arena))
+    }
+
+    fn new(binding: Binding<'a, 'i>, arena: &'a mut [u8]) -> Self {
+        let Binding { image, operators } = binding;
+        Session { image, arena, operators, steps: image.steps() }
     }
 
     /// The memory of input `index` in the tensor's own type and layout, to be filled before a run.

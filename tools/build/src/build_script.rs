@@ -1,5 +1,6 @@
 //! The build script of a board's firmware, as one call.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io, process};
@@ -8,6 +9,7 @@ use tinfer::Image;
 use tinfer::error::LoadError;
 use tinfer::image::ALIGNMENT;
 use tinfer::isa::Isa;
+use tinfer::operators;
 
 use crate::linker::arena_section;
 use crate::operator_list::operator_list;
@@ -20,7 +22,8 @@ use crate::{ArenaBudget, Board, BoardError, FitError, Requirements, check_fit, m
 /// a sentence when something is wrong.
 ///
 /// With `TINFER_MODEL=image.tnf` in the environment only the operators of that model are linked, and the build also
-/// ends when the model does not fit the board.
+/// ends when the model does not fit the board. Several images, separated as in `PATH`, are models that run one after the
+/// other in one arena: it is as large as the largest of theirs.
 pub fn board() {
     end(Environment::of_cargo().and_then(|environment| run(&environment, &["--nmagic", "-Tlink.x", "-Tdefmt.x"])));
 }
@@ -126,7 +129,8 @@ struct Environment {
     /// Name that the board must have.
     board: String,
     kernel_isa: Option<String>,
-    model: Option<PathBuf>,
+    /// Images that the program is built for; none when it takes any.
+    models: Vec<PathBuf>,
 }
 
 impl Environment {
@@ -136,7 +140,7 @@ impl Environment {
             out_dir: variable("OUT_DIR").into(),
             board: variable("CARGO_PKG_NAME"),
             kernel_isa: env::var("CARGO_CFG_KERNEL_ISA").ok(),
-            model: env::var_os("TINFER_MODEL").map(PathBuf::from),
+            models: env::var_os("TINFER_MODEL").iter().flat_map(|paths| env::split_paths(paths)).collect(),
         })
     }
 
@@ -172,12 +176,12 @@ fn run(environment: &Environment, link_arguments: &[&str]) -> Result<(), BuildSc
         });
     }
     println!("cargo::rerun-if-env-changed=TINFER_MODEL");
-    let model = match &environment.model {
-        Some(path) => read_model(&board, path)?,
-        None => ModelFacts::any(&board),
+    let models = match environment.models.as_slice() {
+        [] => ModelFacts::any(&board),
+        paths => ModelFacts::of(&board, paths)?,
     };
     write(&environment.out_dir.join("memory.x"), &memory_x(&board))?;
-    write(&environment.out_dir.join("board.rs"), &constants(&board, &model))?;
+    write(&environment.out_dir.join("board.rs"), &constants(&board, &models))?;
     println!("cargo::rustc-link-search={}", environment.out_dir.display());
     for argument in link_arguments {
         println!("cargo::rustc-link-arg-bins={argument}");
@@ -185,9 +189,9 @@ fn run(environment: &Environment, link_arguments: &[&str]) -> Result<(), BuildSc
     Ok(())
 }
 
-/// What a program that is built for one model knows of it.
+/// What a program that is built for some models knows of them.
 struct ModelFacts {
-    /// In the memory that it will run in.
+    /// In the memory that they will run in.
     arena: ArenaBudget,
     /// A Rust expression: the list of operators.
     operators: String,
@@ -198,10 +202,32 @@ impl ModelFacts {
     fn any(board: &Board) -> Self {
         Self { arena: board.largest_arena().clone(), operators: "tinfer::operators::ALL".to_owned() }
     }
+
+    /// For a program that runs these models one after the other. They share the arena, and each keeps its state.
+    fn of(board: &Board, paths: &[PathBuf]) -> Result<Self, BuildScriptError> {
+        let mut together = Requirements::default();
+        let mut codes = BTreeSet::new();
+        let mut arena = board.largest_arena().clone();
+        for path in paths {
+            let (model, its_codes) = read_model(board, path)?;
+            together.arena_bytes = together.arena_bytes.max(model.arena_bytes);
+            together.state_bytes += model.state_bytes;
+            codes.extend(its_codes);
+            let fits = check_fit(
+                board,
+                &Requirements { image_bytes: model.image_bytes, stack_bytes: model.stack_bytes, ..together },
+            );
+            let fits = fits.map_err(|source| BuildScriptError::Fit { path: path.clone(), source })?;
+            // What fits has a size of 32 bits.
+            arena = ArenaBudget { memory: fits.memory.clone(), bytes: together.arena_bytes as u32 };
+        }
+        Ok(ModelFacts { arena, operators: operator_list(&codes) })
+    }
 }
 
-/// Reads the image in that file and refuses it when it cannot run on the board.
-fn read_model(board: &Board, path: &Path) -> Result<ModelFacts, BuildScriptError> {
+/// Reads the image in that file: what it needs, and the codes of its operators. Refuses one that is packed for another
+/// board.
+fn read_model(board: &Board, path: &Path) -> Result<(Requirements, BTreeSet<u16>), BuildScriptError> {
     println!("cargo::rerun-if-changed={}", path.display());
     let owned = || path.to_owned();
     let bytes = fs::read(path).map_err(|source| BuildScriptError::File { path: owned(), source })?;
@@ -222,10 +248,11 @@ fn read_model(board: &Board, path: &Path) -> Result<ModelFacts, BuildScriptError
         stack_bytes: manifest.stack_bytes.into(),
         state_bytes: manifest.state_bytes.into(),
     };
-    let fits = check_fit(board, &needs).map_err(|source| BuildScriptError::Fit { path: owned(), source })?;
-    let arena = ArenaBudget { memory: fits.memory.clone(), bytes: manifest.arena_bytes };
-    let operators = operator_list(&image).map_err(|code| BuildScriptError::UnknownOperator { path: owned(), code })?;
-    Ok(ModelFacts { arena, operators })
+    let codes: BTreeSet<u16> = image.steps().map(|step| step.code).collect();
+    match codes.iter().find(|&&code| operators::path(code).is_none()) {
+        Some(&code) => Err(BuildScriptError::UnknownOperator { path: owned(), code }),
+        None => Ok((needs, codes)),
+    }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), BuildScriptError> {
@@ -233,7 +260,7 @@ fn write(path: &Path, text: &str) -> Result<(), BuildScriptError> {
 }
 
 /// Rust constants for a `main.rs`, to be included from `OUT_DIR/board.rs`.
-fn constants(board: &Board, model: &ModelFacts) -> String {
+fn constants(board: &Board, models: &ModelFacts) -> String {
     let slot = board.model_slot;
     let (instructions, ticks) =
         fraction(board.emulator.as_ref().map_or(1.0, |emulator| emulator.instructions_per_tick));
@@ -262,9 +289,9 @@ fn constants(board: &Board, model: &ModelFacts) -> String {
         board.isa,
         slot.origin,
         slot.length,
-        model.operators,
+        models.operators,
         take_arenas("arenas", &board.budgets.arenas),
-        take_arenas("model_arena", std::slice::from_ref(&model.arena)),
+        take_arenas("model_arena", std::slice::from_ref(&models.arena)),
     )
 }
 

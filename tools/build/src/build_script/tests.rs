@@ -9,15 +9,15 @@ mod tiny;
 
 /// Runs the build script over the board.toml of mps2-an386 with `change` applied to it.
 fn check(package: &str, kernel_isa: Option<&str>, change: (&str, &str)) -> Result<(String, String), String> {
-    check_with_model(package, kernel_isa, change, None)
+    check_with_models(package, kernel_isa, change, &[])
 }
 
-/// As [`check`], with these bytes as the file in `TINFER_MODEL`.
-fn check_with_model(
+/// As [`check`], with these bytes as the files in `TINFER_MODEL`.
+fn check_with_models(
     package: &str,
     kernel_isa: Option<&str>,
     change: (&str, &str),
-    model: Option<&[u8]>,
+    models: &[&[u8]],
 ) -> Result<(String, String), String> {
     let folder = tempfile::tempdir().unwrap();
     let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/boards");
@@ -30,9 +30,9 @@ fn check_with_model(
         out_dir: folder.path().to_owned(),
         board: package.to_owned(),
         kernel_isa: kernel_isa.map(str::to_owned),
-        model: model.map(|_| folder.path().join("model.tnf")),
+        models: (1..=models.len()).map(|n| folder.path().join(format!("model{n}.tnf"))).collect(),
     };
-    if let (Some(path), Some(bytes)) = (&environment.model, model) {
+    for (path, bytes) in environment.models.iter().zip(models) {
         fs::write(path, bytes).unwrap();
     }
     run(&environment, &[]).map_err(|err| err.to_string())?;
@@ -91,7 +91,7 @@ fn a_wrong_build_ends_with_a_sentence() {
 
 #[test]
 fn a_model_that_does_not_fit_ends_the_build() {
-    let check = |bytes: &[u8]| check_with_model("mps2-an386", Some("armv7em"), UNCHANGED, Some(bytes));
+    let check = |bytes: &[u8]| check_with_models("mps2-an386", Some("armv7em"), UNCHANGED, &[bytes]);
     for isa in [Isa::Portable, Isa::Armv7em] {
         let (_, constants) = check(&tiny::image(100, 524_288, isa)).unwrap();
         let list = "Operator] = &[\n    &tinfer::operators::";
@@ -101,17 +101,34 @@ fn a_model_that_does_not_fit_ends_the_build() {
     let cases = [
         (
             tiny::image(100, 524_304, Isa::Armv7em),
-            "model.tnf does not fit: arena too small on mps2-an386: the model needs 524304 bytes, the firmware reserves \
+            "model1.tnf does not fit: arena too small on mps2-an386: the model needs 524304 bytes, the firmware reserves \
              at most 524288, in RAM (budgets.arena in board.toml)",
         ),
         (
             tiny::image(100, 112, Isa::Mve),
-            "model.tnf is packed for mve, mps2-an386 runs armv7em: convert it with `--target mps2-an386`",
+            "model1.tnf is packed for mve, mps2-an386 runs armv7em: convert it with `--target mps2-an386`",
         ),
-        (b"text".to_vec(), "model.tnf: not a model image: starts with 0x74786574"),
+        (b"text".to_vec(), "model1.tnf: not a model image: starts with 0x74786574"),
     ];
     for (bytes, expected) in cases {
         let error = check(&bytes).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn models_that_run_one_after_the_other_share_an_arena() {
+    let images = [1600, 4096, 524_304].map(|n| tiny::image(100, n, Isa::Armv7em));
+    let check = |models: &[&[u8]]| check_with_models("mps2-an386", Some("armv7em"), UNCHANGED, models);
+    for models in [[&images[0][..], &images[1]], [&images[1], &images[0]]] {
+        let (_, constants) = check(&models).unwrap();
+        assert!(constants.contains("static RAM: ArenaMemory<4096>"), "{constants}");
+        let (_, alone) = check(&models[..1]).unwrap();
+        let operators = |text: &str| text.split("OPERATORS").nth(1).unwrap().split(';').next().unwrap().to_owned();
+        assert_eq!(operators(&constants), operators(&alone));
+    }
+    let error = check(&[&images[1], &images[2]]).unwrap_err();
+    let expected = "model2.tnf does not fit: arena too small on mps2-an386: the model needs 524304 bytes, the firmware \
+                    reserves at most 524288, in RAM";
+    assert!(error.contains(expected), "{error}");
 }
