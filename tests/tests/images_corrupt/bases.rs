@@ -132,6 +132,9 @@ fn products(precision: ElementType) -> Graph {
     let window = Window { stride: [1, 1], ..window };
     let operator = Operator::DepthwiseConv2d { window, multiplier: 2, clamp: Clamp::default() };
     let y = b.layer(operator, y, &[3, 3, 10], 10, &[1, 3, 3, 10]);
+    let window = Window { kernel: [1, 3], stride: [1, 1], dilation: [1, 1], padding: [0, 1] };
+    let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp };
+    let y = b.layer(operator, y, &[1, 3, 10], 10, &[1, 3, 3, 10]);
     let row = b.node(Operator::Reshape, &[y], &[1, 90]);
     let row = b.layer(Operator::FullyConnected { clamp }, row, &[3, 90], 3, &[1, 3]);
     let y = b.node(Operator::Reshape, &[y], &[9, 10]);

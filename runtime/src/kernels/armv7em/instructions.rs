@@ -4,8 +4,10 @@
 
 #![allow(unsafe_code)]
 
+mod depthwise_conv_2d;
 mod pool_2d;
 
+pub(super) use depthwise_conv_2d::convolve_windows;
 pub(super) use pool_2d::{maximum, mean};
 
 use super::loops::{PixelPairs, Places, Plane, Sum};

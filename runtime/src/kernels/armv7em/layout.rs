@@ -120,6 +120,55 @@ pub fn depthwise_scratch_bytes(window: &Window2d) -> usize {
     height.saturating_mul(width).saturating_mul(2)
 }
 
+/// The padded plane of one channel for [`super::depthwise_conv_2d::depthwise_windows_i8`], and its filter.
+///
+/// ```text
+/// block of one channel
+///   words     KH rows of (w0, w1) (w2, w3) .., int16, an odd last tap beside 0
+///   4 words   bias, multiplier, addend, shift
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowPlane {
+    /// Rows, padding included.
+    pub height: usize,
+    /// Columns, padding included, and what the last window's last pair reads beyond it.
+    pub width: usize,
+    /// Rows of a window.
+    pub kernel_rows: usize,
+    /// Pairs of taps in a row of a window.
+    pub pairs: usize,
+}
+
+impl WindowPlane {
+    /// The plane of a depthwise convolution; `None` when the kernel does not take it: dilation, several outputs per input
+    /// channel, or a plane of 2^24 cells.
+    pub fn new(window: &Window2d) -> Option<Self> {
+        let ([_, _, inputs], [_, _, outputs]) = (window.input, window.output);
+        if inputs != outputs || window.dilation != [1, 1] {
+            return None;
+        }
+        let [output_height, output_width, _] = window.output.map(|v| v as usize);
+        let [kernel_rows, columns] = window.kernel.map(|v| v as usize);
+        let [stride_y, stride_x] = window.stride.map(|v| v as usize);
+        let pairs = columns.div_ceil(2);
+        let walked = |n: usize, stride: usize| n.checked_sub(1)?.checked_mul(stride);
+        let height = walked(output_height, stride_y)?.checked_add(kernel_rows)?;
+        let width = walked(output_width, stride_x)?.checked_add(pairs.checked_mul(2)?)?;
+        height.checked_mul(width).filter(|&n| n < 1 << 24)?;
+        Some(Self { height, width, kernel_rows, pairs })
+    }
+
+    /// Cells of the plane.
+    pub fn cells(&self) -> usize {
+        self.height.saturating_mul(self.width)
+    }
+
+    /// Words of one channel's block.
+    pub fn words(&self) -> usize {
+        self.kernel_rows.saturating_mul(self.pairs).saturating_add(4)
+    }
+}
+
 /// Scratch of a fully connected layer: a copy of the input when its end is no whole word.
 pub const fn fully_connected_scratch_bytes(n_inputs: usize) -> usize {
     if n_inputs.is_multiple_of(4) { 0 } else { padded_taps(n_inputs) }
@@ -209,6 +258,40 @@ impl Products<'_> {
             for (word, [a, b, c]) in [row_0, row_1, row_2].into_iter().zip(filter.as_chunks::<3>().0) {
                 *word = u32::from_le_bytes([*a as u8, *b as u8, *b as u8, *c as u8]);
             }
+            (*bias, *finish) = (channel.start as u32, channel.finish);
+        }
+        Some(())
+    }
+
+    /// Writes the stream of a depthwise layer with windows of any size, whose weights are `[rows, row_taps, C]`; `None` as
+    /// for [`Products::pack`].
+    pub fn pack_windows(&self, plane: &WindowPlane, stream: &mut [u32]) -> Option<()> {
+        let n = self.bias.len();
+        let filter = plane.kernel_rows.checked_mul(self.row_taps)?;
+        if self.requantizers.len() != n
+            || self.weights.len() != filter.checked_mul(n)?
+            || stream.len() != plane.words().checked_mul(n)?
+            || self.row_taps.div_ceil(2) != plane.pairs
+        {
+            return None;
+        }
+        for (c, block) in stream.chunks_exact_mut(plane.words()).enumerate() {
+            let (words, [bias, finish @ ..]) = block.split_last_chunk_mut::<4>()?;
+            let mut is_zero = true;
+            for (row, words) in words.chunks_exact_mut(plane.pairs).enumerate() {
+                for (pair, word) in words.iter_mut().enumerate() {
+                    let mut half = |column: usize| {
+                        let tap = row.wrapping_mul(self.row_taps).wrapping_add(column);
+                        let at = tap.wrapping_mul(n).wrapping_add(c);
+                        let w = if column < self.row_taps { *self.weights.get(at)? } else { 0 };
+                        is_zero &= w == 0;
+                        Some(u32::from(i16::from(w) as u16))
+                    };
+                    let column = pair.wrapping_mul(2);
+                    *word = half(column)? | half(column.wrapping_add(1))? << 16;
+                }
+            }
+            let channel = self.finished(c, if is_zero { &[] } else { &[1] })?;
             (*bias, *finish) = (channel.start as u32, channel.finish);
         }
         Some(())

@@ -159,6 +159,40 @@ pub(super) fn convolve_plane(
     implementation::convolve_plane(plane, block, cells, target)
 }
 
+/// A padded plane, the windows over it and the outputs that are computed from it.
+pub(super) struct WindowPlane {
+    /// Columns of the plane.
+    pub pitch: usize,
+    /// Rows of a window.
+    pub kernel_rows: usize,
+    /// Pairs of taps in a row of a window.
+    pub pairs: usize,
+    /// Vertical, horizontal.
+    pub stride: [usize; 2],
+    /// Rows of the output.
+    pub rows: usize,
+    /// Columns of the output.
+    pub columns: usize,
+    /// Elements from one output to the next.
+    pub depth: usize,
+}
+
+/// All outputs of one channel of a depthwise convolution.
+///
+/// `block`: see [`super::layout::WindowPlane`].
+pub(super) fn convolve_windows(plane: &WindowPlane, block: &[u32], cells: &[i16], target: &mut [i8]) -> Option<()> {
+    let WindowPlane { pitch, kernel_rows, pairs, stride: [stride_y, stride_x], rows, columns, depth } = *plane;
+    let extent = |n: usize, stride: usize, taps: usize| n.checked_sub(1)?.checked_mul(stride)?.checked_add(taps);
+    let words = kernel_rows.checked_mul(pairs).filter(|&n| n > 0)?;
+    if extent(columns, stride_x, pairs.checked_mul(2)?)? > pitch || block.len() != words.checked_add(4)? {
+        return None;
+    }
+    let cells = cells.get(..extent(rows, stride_y, kernel_rows)?.checked_mul(pitch)?)?;
+    let last = rows.checked_mul(columns)?.checked_sub(1)?.checked_mul(depth)?;
+    let target = target.get_mut(..last.checked_add(1)?)?;
+    implementation::convolve_windows(plane, block, cells, target)
+}
+
 /// Arithmetic of a sum: `(a * x + b * y + constant) >> shift`, saturated to int8.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

@@ -1,6 +1,6 @@
 //! The inner loops in plain Rust, for every machine without the DSP extension.
 
-use super::loops::{Mean, PixelPairs, Places, Plane, Sum, Windows};
+use super::loops::{Mean, PixelPairs, Places, Plane, Sum, WindowPlane, Windows};
 use crate::kernels::armv7em::layout::{DEPTHWISE_WORDS, SEGMENT};
 
 pub(super) fn add(region: &mut [i8], [x, y, target]: [usize; 3], n: usize, sum: &Sum) -> Option<()> {
@@ -71,6 +71,28 @@ pub(super) fn convolve_plane(
                 }
             }
             *target.get_mut(at)? = finish(acc, multiplier, addend, shift);
+            at = at.wrapping_add(plane.depth);
+        }
+    }
+    Some(())
+}
+
+pub(super) fn convolve_windows(plane: &WindowPlane, block: &[u32], cells: &[i16], target: &mut [i8]) -> Option<()> {
+    let (weights, &[bias, multiplier, addend, shift]) = block.split_last_chunk()?;
+    let [stride_y, stride_x] = plane.stride;
+    let mut at = 0usize;
+    for row in 0..plane.rows {
+        for column in 0..plane.columns {
+            let corner =
+                row.wrapping_mul(stride_y).wrapping_mul(plane.pitch).wrapping_add(column.wrapping_mul(stride_x));
+            let mut sums = [bias as i32, 0];
+            for (y, words) in weights.chunks_exact(plane.pairs.max(1)).enumerate() {
+                let taps = cells.get(corner.wrapping_add(y.wrapping_mul(plane.pitch))..)?;
+                for (w, x) in words.iter().zip(taps.as_chunks::<2>().0) {
+                    accumulate(&mut sums, *w, u32::from(x[0] as u16) | u32::from(x[1] as u16) << 16);
+                }
+            }
+            *target.get_mut(at)? = finish(sums[0], multiplier, addend, shift);
             at = at.wrapping_add(plane.depth);
         }
     }

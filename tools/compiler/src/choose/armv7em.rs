@@ -5,7 +5,7 @@ use crate::graph::{Graph, Node, Operator, Window};
 use tinfer::isa::Isa;
 use tinfer::kernels::armv7em::add;
 use tinfer::kernels::armv7em::layout::{
-    Block, DEPTHWISE_WORDS, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, depthwise_scratch_bytes,
+    Block, DEPTHWISE_WORDS, Products, WindowPlane, conv_2d_lead_bytes, conv_2d_scratch_bytes, depthwise_scratch_bytes,
     fully_connected_scratch_bytes, is_depthwise_3x3, padded_taps,
 };
 use tinfer::kernels::armv7em::pool_2d::takes_average;
@@ -26,8 +26,12 @@ pub(super) fn choose(graph: &Graph, node: &Node) -> Option<Chosen> {
             stream().map(|()| fast(conv_2d_scratch_bytes(&conv), Overlap::Lead(conv_2d_lead_bytes(&conv) as usize)))
         }
         Operator::DepthwiseConv2d { window, multiplier: 1, .. } => {
-            let window = window_2d(graph, node, window)?.check().filter(is_depthwise_3x3)?;
-            stream().map(|()| fast(depthwise_scratch_bytes(&window), Overlap::SameStart))
+            let window = window_2d(graph, node, window)?.check()?;
+            let scratch_bytes = match is_depthwise_3x3(&window) {
+                true => depthwise_scratch_bytes(&window),
+                false => WindowPlane::new(&window)?.cells().checked_mul(2)?,
+            };
+            stream().map(|()| fast(scratch_bytes, Overlap::SameStart))
         }
         Operator::FullyConnected { .. } => {
             let n_inputs = *input.shape.last()?;
@@ -73,10 +77,17 @@ pub fn stream(graph: &Graph, node: &Node) -> Option<Vec<u32>> {
         requantizers: &channels.requantizers,
         output_zero_point: graph.tensor(node.outputs[0]).quantization.as_ref()?.zero_point,
     };
-    let block = match node.operator {
-        Operator::DepthwiseConv2d { .. } => {
-            let mut stream = vec![0; n_outputs * DEPTHWISE_WORDS];
-            products.pack_depthwise(&mut stream)?;
+    let block = match &node.operator {
+        Operator::DepthwiseConv2d { window, .. } => {
+            let window = window_2d(graph, node, window)?;
+            if is_depthwise_3x3(&window) {
+                let mut stream = vec![0; n_outputs * DEPTHWISE_WORDS];
+                products.pack_depthwise(&mut stream)?;
+                return Some(stream);
+            }
+            let plane = WindowPlane::new(&window)?;
+            let mut stream = vec![0; n_outputs * plane.words()];
+            Products { row_taps: window.kernel[1] as usize, ..products }.pack_windows(&plane, &mut stream)?;
             return Some(stream);
         }
         Operator::FullyConnected { .. } => Block::Quad,

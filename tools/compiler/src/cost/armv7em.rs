@@ -2,7 +2,7 @@
 
 use super::{Shapes, linear};
 use tinfer::kernels::armv7em::conv_2d::{PairCounts, count_pairs};
-use tinfer::kernels::armv7em::layout::{conv_2d_taps, padded_taps, plane};
+use tinfer::kernels::armv7em::layout::{WindowPlane, conv_2d_taps, padded_taps, plane};
 use tinfer::kernels::geometry::Conv2d;
 
 /// Instructions on a Cortex-M4, M7 or M33.
@@ -10,6 +10,7 @@ pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
     match name {
         "conv_2d_i8_armv7em" => conv(shapes),
         "depthwise_conv_2d_i8_armv7em" => depthwise(shapes),
+        "depthwise_windows_i8_armv7em" => depthwise_windows(shapes),
         "fully_connected_i8_armv7em" => Some(fully_connected(shapes)),
         "max_pool_2d_i8_armv7em" => maximum(shapes),
         "average_pool_2d_i8_armv7em" => average(shapes),
@@ -54,6 +55,27 @@ fn depthwise(shapes: &Shapes) -> Option<f64> {
     Some(linear(
         [1234.0, 104.9, 3.38, 0.61, 1.04, 6.6],
         [1.0, channels, plane_height * plane_width, channels * rows * row, channels * copied, outputs],
+    ))
+}
+
+fn depthwise_windows(shapes: &Shapes) -> Option<f64> {
+    let window = shapes.window?;
+    let plane = WindowPlane::new(&window)?;
+    let [height, width, channels] = window.input.map(|v| v as usize);
+    let [rows, columns, _] = window.output.map(f64::from);
+    let [top, left] = window.padding.map(|v| v as usize);
+    let inside_rows = height.min(plane.height.saturating_sub(top)) as f64;
+    let inside_columns = width.min(plane.width.saturating_sub(left)) as f64;
+    let (kernel_rows, pairs) = (plane.kernel_rows as f64, plane.pairs as f64);
+    // Four outputs, one output; four copied elements, one.
+    let four = 35.0 + kernel_rows * (5.0 + 12.0 * pairs);
+    let one = 19.0 + kernel_rows * (5.0 + 5.0 * pairs);
+    let row = 16.0 + four * (columns / 4.0).floor() + one * (columns % 4.0);
+    let copied = inside_rows * (11.0 * (inside_columns / 4.0).floor() + 5.0 * (inside_columns % 4.0) + 8.0);
+    let channels = channels as f64;
+    Some(linear(
+        [1234.0, 150.0, 3.4, 1.0, 1.0],
+        [1.0, channels, plane.cells() as f64, channels * rows * row, channels * copied],
     ))
 }
 

@@ -3,13 +3,14 @@
 use super::PackError;
 use super::step::{Precision, StepPacker, limits_f32};
 use super::windows::window_record;
-use crate::choose::{ChannelArrays, armv7em, mve};
+use crate::choose::{ChannelArrays, armv7em, mve, window_2d};
 use crate::graph::{Clamp, Constant, Node, Operator};
 use tinfer::fixed_point::Requantizer;
 use tinfer::isa::Isa;
+use tinfer::kernels::armv7em::layout::is_depthwise_3x3;
 use tinfer::kernels::geometry::MatrixLayout;
 use tinfer::operators::armv7em::conv_2d::{CONV_2D_I8_ARMV7EM, WindowedArmv7emRecord};
-use tinfer::operators::armv7em::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_ARMV7EM;
+use tinfer::operators::armv7em::depthwise_conv_2d::{DEPTHWISE_CONV_2D_I8_ARMV7EM, DEPTHWISE_WINDOWS_I8_ARMV7EM};
 use tinfer::operators::armv7em::fully_connected::{FULLY_CONNECTED_I8_ARMV7EM, FullyConnectedArmv7emRecord};
 use tinfer::operators::batch_matmul::{BATCH_MATMUL_F32, BATCH_MATMUL_I8, BatchMatmulRecord};
 use tinfer::operators::conv_2d::{CONV_2D_F32, CONV_2D_I8, Conv2dRecord};
@@ -74,8 +75,10 @@ fn pack_i8_armv7em(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
         Operator::Conv2d { window, clamp, .. } | Operator::DepthwiseConv2d { window, clamp, .. } => {
             let limits = steps.limits_i8(node, *clamp)?;
             let record = WindowedArmv7emRecord { window: window_record(steps, node, window)?, limits };
+            let is_3x3 = || window_2d(steps.graph, node, window).is_some_and(|window| is_depthwise_3x3(&window));
             let operator = match node.operator {
-                Operator::DepthwiseConv2d { .. } => &DEPTHWISE_CONV_2D_I8_ARMV7EM,
+                Operator::DepthwiseConv2d { .. } if is_3x3() => &DEPTHWISE_CONV_2D_I8_ARMV7EM,
+                Operator::DepthwiseConv2d { .. } => &DEPTHWISE_WINDOWS_I8_ARMV7EM,
                 _ => &CONV_2D_I8_ARMV7EM,
             };
             steps.emit(node, operator, inputs, &arrays, &record.emit())

@@ -3,11 +3,11 @@
 use crate::isa::Isa;
 use crate::kernels::armv7em::add::{add_i8, takes};
 use crate::kernels::armv7em::conv_2d::conv_2d_i8;
-use crate::kernels::armv7em::depthwise_conv_2d::depthwise_conv_2d_i8;
+use crate::kernels::armv7em::depthwise_conv_2d::{depthwise_conv_2d_i8, depthwise_windows_i8};
 use crate::kernels::armv7em::fully_connected::fully_connected_i8;
 use crate::kernels::armv7em::layout::{
-    Block, DEPTHWISE_WORDS, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, conv_2d_taps, depthwise_scratch_bytes,
-    fully_connected_scratch_bytes, is_depthwise_3x3, padded_taps,
+    Block, DEPTHWISE_WORDS, Products, WindowPlane, conv_2d_lead_bytes, conv_2d_scratch_bytes, conv_2d_taps,
+    depthwise_scratch_bytes, fully_connected_scratch_bytes, is_depthwise_3x3, padded_taps,
 };
 use crate::kernels::armv7em::pool_2d::{average_pool_2d_i8, max_pool_2d_i8, takes_average};
 use crate::kernels::contract::{Channels, Comparison, Edge, Fast, Kernel, Needs, Overlap};
@@ -52,6 +52,30 @@ pub(super) static LIST: &[Comparison] = &[
             run: |layer, words, places| {
                 let channels = &layer.channels;
                 depthwise_conv_2d_i8(&layer.window, channels.padding(), channels.limits(), words, places.placed())
+            },
+        }),
+    },
+    Comparison {
+        name: "depthwise_windows_i8_armv7em",
+        isa: Isa::Armv7em,
+        never: &[Edge::Dilation],
+        kernel: Kernel::DepthwiseConv2d(Fast {
+            needs: |layer| {
+                let plane = WindowPlane::new(&layer.window)?;
+                Some(Needs { scratch_bytes: plane.cells() * 2, overlap: Overlap::SameStart })
+            },
+            pack: |layer, weights, words| {
+                let plane = WindowPlane::new(&layer.window)?;
+                let n = layer.channels.view().bias.len() * plane.words();
+                let [_, row_taps] = layer.window.kernel.map(|v| v as usize);
+                products(&layer.channels, weights, row_taps, |products| {
+                    products.pack_windows(&plane, words.get_mut(..n)?)
+                })?;
+                Some(n)
+            },
+            run: |layer, words, places| {
+                let channels = &layer.channels;
+                depthwise_windows_i8(&layer.window, channels.padding(), channels.limits(), words, places.placed())
             },
         }),
     },

@@ -1,0 +1,170 @@
+//! Depthwise convolution with windows of any size, see [`crate::kernels::armv7em::depthwise_conv_2d`].
+
+use crate::kernels::armv7em::loops::WindowPlane;
+use core::arch::naked_asm;
+
+pub(in crate::kernels::armv7em) fn convolve_windows(
+    plane: &WindowPlane,
+    block: &[u32],
+    cells: &[i16],
+    target: &mut [i8],
+) -> Option<()> {
+    let (weights, [bias, multiplier, addend, shift]) = block.split_last_chunk()?;
+    let pitch = plane.pitch * 2;
+    let [stride_y, stride_x] = plane.stride;
+    let shape = Shape {
+        row_gap: pitch.wrapping_sub(plane.pairs * 4),
+        kernel_rows: plane.kernel_rows,
+        pairs: plane.pairs,
+        stride: stride_x * 2,
+        row_step: pitch * stride_y,
+        rows: plane.rows,
+        columns: plane.columns,
+        depth: plane.depth,
+        bias: *bias,
+        multiplier: *multiplier,
+        addend: *addend,
+        shift: *shift,
+        weights: weights.as_ptr(),
+    };
+    // SAFETY: the caller cut plane, weights and target to the last window, and there is one tap and one output at least.
+    unsafe { windows(cells.as_ptr(), target.as_mut_ptr(), &shape) }
+    Some(())
+}
+
+/// What [`windows`] reads; distances are bytes.
+#[repr(C)]
+struct Shape {
+    row_gap: usize,
+    kernel_rows: usize,
+    pairs: usize,
+    stride: usize,
+    row_step: usize,
+    rows: usize,
+    columns: usize,
+    depth: usize,
+    bias: u32,
+    multiplier: u32,
+    addend: u32,
+    shift: u32,
+    weights: *const u32,
+}
+
+/// # Safety
+/// Plane, weights and outputs as `shape` says; one output and one pair of taps at least.
+///
+/// `r10` walks the window, `r11` the weights. Stack: 0 row of the plane, 4 target, 8 columns to go, 12 rows to go.
+#[unsafe(naked)]
+unsafe extern "C" fn windows(_cells: *const i16, _target: *mut i8, _shape: *const Shape) {
+    naked_asm!(
+        architecture!(),
+        "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
+        "sub sp, #16",
+        "mov r3, r2",
+        "strd r0, r1, [sp]",
+        "ldr r4, [r3, #20]",
+        "str r4, [sp, #12]",
+        "ldr r12, [r3, #12]",
+        "add lr, r12, r12, lsl #1",
+        "1:",
+        "ldr r4, [r3, #24]",
+        "ldr r0, [sp]",
+        "subs r4, #4",
+        "str r4, [sp, #8]",
+        "blo 5f",
+        // Four outputs from r0 on.
+        "2:",
+        "ldr r4, [r3, #32]",
+        "ldr r11, [r3, #48]",
+        "ldr r2, [r3, #4]",
+        "mov r10, r0",
+        "mov r5, r4",
+        "mov r6, r4",
+        "mov r7, r4",
+        "3:",
+        "ldr r1, [r3, #8]",
+        "4:",
+        "ldr r9, [r11], #4",
+        "ldr r8, [r10]",
+        "smlad r4, r8, r9, r4",
+        "ldr r8, [r10, r12]",
+        "smlad r5, r8, r9, r5",
+        "ldr r8, [r10, r12, lsl #1]",
+        "smlad r6, r8, r9, r6",
+        "ldr r8, [r10, lr]",
+        "smlad r7, r8, r9, r7",
+        "add r10, #4",
+        "subs r1, #1",
+        "bne 4b",
+        "ldr r8, [r3]",
+        "subs r2, #1",
+        "add r10, r8",
+        "bne 3b",
+        "ldr r8, [r3, #36]",
+        "ldrd r9, r10, [r3, #40]",
+        finish!("r4", "r8", "r9", "r10"),
+        finish!("r5", "r8", "r9", "r10"),
+        finish!("r6", "r8", "r9", "r10"),
+        finish!("r7", "r8", "r9", "r10"),
+        "ldr r2, [sp, #4]",
+        "ldr r8, [r3, #28]",
+        "add r0, r0, r12, lsl #2",
+        "strb r4, [r2]",
+        "strb r5, [r2, r8]",
+        "add r2, r2, r8, lsl #1",
+        "strb r6, [r2]",
+        "strb r7, [r2, r8]",
+        "add r2, r2, r8, lsl #1",
+        "str r2, [sp, #4]",
+        "ldr r4, [sp, #8]",
+        "subs r4, #4",
+        "str r4, [sp, #8]",
+        "bhs 2b",
+        "5:",
+        "adds r4, #4",
+        "beq 9f",
+        "str r4, [sp, #8]",
+        // One.
+        "6:",
+        "ldr r4, [r3, #32]",
+        "ldr r11, [r3, #48]",
+        "ldr r2, [r3, #4]",
+        "mov r10, r0",
+        "7:",
+        "ldr r1, [r3, #8]",
+        "8:",
+        "ldr r9, [r11], #4",
+        "ldr r8, [r10], #4",
+        "subs r1, #1",
+        "smlad r4, r8, r9, r4",
+        "bne 8b",
+        "ldr r8, [r3]",
+        "subs r2, #1",
+        "add r10, r8",
+        "bne 7b",
+        "ldr r8, [r3, #36]",
+        "ldrd r9, r10, [r3, #40]",
+        finish!("r4", "r8", "r9", "r10"),
+        "ldr r2, [sp, #4]",
+        "ldr r8, [r3, #28]",
+        "add r0, r12",
+        "strb r4, [r2]",
+        "add r2, r8",
+        "str r2, [sp, #4]",
+        "ldr r4, [sp, #8]",
+        "subs r4, #1",
+        "str r4, [sp, #8]",
+        "bne 6b",
+        "9:",
+        "ldr r0, [sp]",
+        "ldr r4, [r3, #16]",
+        "ldr r5, [sp, #12]",
+        "add r0, r4",
+        "str r0, [sp]",
+        "subs r5, #1",
+        "str r5, [sp, #12]",
+        "bne 1b",
+        "add sp, #16",
+        "pop {{r4, r5, r6, r7, r8, r9, r10, r11, r12, pc}}",
+    )
+}
