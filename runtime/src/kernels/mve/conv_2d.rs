@@ -111,17 +111,14 @@ impl Rows {
             }
             return Some(());
         }
-        for row in 0..self.count {
-            let runs = Runs {
-                source: self.source.wrapping_add(row.wrapping_mul(self.step)),
-                target: self.target.wrapping_add(row.wrapping_mul(depth)),
-                length: depth,
-                n_runs: n_columns,
-                source_step: depth,
-                target_step: strip.column_bytes,
-            };
-            copy_runs(region, runs)?;
-        }
-        Some(())
+        let runs = Runs {
+            source: self.source,
+            target: self.target,
+            length: depth,
+            counts: [n_columns, self.count],
+            source_row_step: self.step,
+            target_steps: [strip.column_bytes, depth],
+        };
+        copy_runs(region, runs)
     }
 }

@@ -88,24 +88,33 @@ pub(super) fn multiply(region: &mut [i8], pixels: Pixels, stream: &[u32], finish
     Some(())
 }
 
-/// Runs of neighbouring elements at equal distances.
+/// Rows of runs of neighbouring elements; those of a row follow one another in the source.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Runs {
     pub source: usize,
     pub target: usize,
     /// Elements of a run.
     pub length: usize,
-    pub n_runs: usize,
-    /// From one run to the next.
-    pub source_step: usize,
-    pub target_step: usize,
+    /// Runs of a row, rows.
+    pub counts: [usize; 2],
+    pub source_row_step: usize,
+    /// From one run to the next, from one row to the next.
+    pub target_steps: [usize; 2],
 }
 
 /// Copies runs inside a region; sources and targets are apart.
 pub(super) fn copy_runs(region: &mut [i8], runs: Runs) -> Option<()> {
-    let Some(last) = runs.n_runs.checked_sub(1).filter(|_| runs.length > 0) else { return Some(()) };
-    for (start, step) in [(runs.source, runs.source_step), (runs.target, runs.target_step)] {
-        if last.checked_mul(step)?.checked_add(start)?.checked_add(runs.length)? > region.len() {
+    let [last, last_row] = runs.counts.map(|n| n.checked_sub(1));
+    let (Some(last), Some(last_row)) = (last, last_row) else { return Some(()) };
+    if runs.length == 0 {
+        return Some(());
+    }
+    let [target_step, target_row_step] = runs.target_steps;
+    for (start, [step, row_step]) in
+        [(runs.source, [runs.length, runs.source_row_step]), (runs.target, [target_step, target_row_step])]
+    {
+        let first = last.checked_mul(step)?.checked_add(last_row.checked_mul(row_step)?)?.checked_add(start)?;
+        if first.checked_add(runs.length)? > region.len() {
             return None;
         }
     }

@@ -64,11 +64,16 @@ impl Plane {
     /// `None` when [`super::depthwise_conv_2d`] does not take it: several outputs per input channel, two outputs with more
     /// than sixteen taps together, taps more than 255 bytes apart, or pixels too far apart for 16-bit offsets.
     pub fn new(window: &Window2d) -> Option<Self> {
-        let [columns, rows] = [Along::Columns, Along::Rows].map(|inner| Self::along(inner, window));
-        match (columns, rows) {
-            (Some(columns), Some(rows)) if rows.n_groups() < columns.n_groups() => Some(rows),
-            (columns, rows) => columns.or(rows),
+        let [height, width, _] = window.output.map(|v| v as usize);
+        let n_groups = |inner: Along| {
+            let [outputs, lines] = inner.split([height, width]);
+            outputs.div_ceil(GROUP).saturating_mul(lines)
+        };
+        let mut order = [Along::Columns, Along::Rows];
+        if n_groups(Along::Rows) < n_groups(Along::Columns) {
+            order.reverse();
         }
+        order.into_iter().find_map(|inner| Self::along(inner, window))
     }
 
     fn along(inner: Along, window: &Window2d) -> Option<Self> {
@@ -100,11 +105,6 @@ impl Plane {
     pub fn bytes(&self) -> usize {
         let ([length, n_lines], [step, _]) = (self.extents, self.steps);
         length.saturating_mul(n_lines).saturating_add(step.saturating_mul(GROUP - 1))
-    }
-
-    fn n_groups(&self) -> usize {
-        let [inner, outer] = self.outputs;
-        inner.div_ceil(GROUP).saturating_mul(outer)
     }
 }
 

@@ -79,11 +79,15 @@ fn dot(x: impl Iterator<Item = i8>, weights: &[u32]) -> i32 {
 }
 
 pub(super) fn copy_runs(region: &mut [i8], runs: Runs) {
-    for run in 0..runs.n_runs {
-        let source = runs.source.wrapping_add(run.wrapping_mul(runs.source_step));
-        let target = runs.target.wrapping_add(run.wrapping_mul(runs.target_step));
-        for i in 0..runs.length {
-            copy(region, source.wrapping_add(i), target.wrapping_add(i));
+    let ([n_runs, n_rows], [target_step, target_row_step]) = (runs.counts, runs.target_steps);
+    for row in 0..n_rows {
+        for run in 0..n_runs {
+            let source = run.wrapping_mul(runs.length).wrapping_add(row.wrapping_mul(runs.source_row_step));
+            let target = run.wrapping_mul(target_step).wrapping_add(row.wrapping_mul(target_row_step));
+            for i in 0..runs.length {
+                let (source, target) = (source.wrapping_add(i), target.wrapping_add(i));
+                copy(region, runs.source.wrapping_add(source), runs.target.wrapping_add(target));
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Kernels for Helium: loops counted in their assembly (`runtime/src/kernels/mve/instructions.rs`), the Rust around
+//! Kernels for Helium: loops counted in their assembly (`runtime/src/kernels/mve/instructions/`), the Rust around
 //! them fitted.
 
 use super::{Shapes, linear};
@@ -12,6 +12,8 @@ pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
         "conv_2d_i8_mve" => conv(&Conv2d { window: shapes.window?, groups: 1 }.check()?),
         "depthwise_conv_2d_i8_mve" => depthwise(&shapes.window?),
         "fully_connected_i8_mve" => Some(fully_connected(shapes)),
+        "max_pool_2d_i8_mve" => Some(700.0 + pool(&shapes.window?, maximum)),
+        "average_pool_2d_i8_mve" => Some(1290.0 + pool(&shapes.window?, average)),
         "add_i8_mve" => Some(984.0 + SUM_VECTOR * shapes.n_outputs.div_ceil(CHANNELS) as f64),
         _ => None,
     }
@@ -39,7 +41,7 @@ fn conv(conv: &Conv2d) -> Option<f64> {
     let copied: f64 = counts.iter().map(|&n| copy_rows(n, n_columns, depth)).sum();
     let [n_channel_copies, n_row_copies] = match is_by_channel(n_columns, depth) {
         true => [rows * depth, 0],
-        false => [0, counts.iter().sum()],
+        false => [0, rows],
     };
     let features = [1, rows, n_channel_copies, n_row_copies].map(|n| n as f64);
     let glue = linear([806.0, 289.1, 21.9, 28.4], features) + linear([30.9, 0.75], [n_fills, filled]);
@@ -57,7 +59,7 @@ fn depthwise(window: &Window2d) -> Option<f64> {
     let convolved = n_output_lines * (7 + 34 * n_outputs.div_ceil(GROUP));
     let loops = (channels * (30 + copied + convolved)) as f64;
     let clamped = (n_outputs * n_output_lines * channels).div_ceil(LANES) as f64;
-    Some(loops + linear([3144.0, 0.58, 5.0], [1.0, plane.bytes() as f64, clamped]))
+    Some(loops + linear([2206.0, 0.58, 5.0], [1.0, plane.bytes() as f64, clamped]))
 }
 
 fn fully_connected(shapes: &Shapes) -> f64 {
@@ -67,14 +69,15 @@ fn fully_connected(shapes: &Shapes) -> f64 {
     775.0 + 18.7 * is_copied + multiply(n_rows, n_inputs, n_outputs)
 }
 
-/// `pixel_pairs` and `one_pixel`: per call, per pair or pixel, per block of four outputs or two blocks, per sixteen taps,
+/// `short_pairs`, `pixel_pairs` and `one_pixel`: per call, per pair or pixel, per block of four outputs or two blocks, per sixteen taps,
 /// per round of four times sixteen.
 fn multiply(n_pixels: usize, taps: usize, n_outputs: usize) -> f64 {
     let steps = taps.div_ceil(LANES);
     let rounds = steps.div_ceil(4);
     let (pairs, odd) = (n_pixels / 2, n_pixels % 2);
     let blocks = n_outputs.div_ceil(CHANNELS);
-    let in_pairs = 16 * pairs.min(1) + pairs * (15 + blocks * (25 + 14 * steps + 2 * rounds));
+    let pair = if steps == 1 { 18 + blocks * 35 } else { 15 + blocks * (25 + 14 * steps + 2 * rounds) };
+    let in_pairs = 16 * pairs.min(1) + pairs * pair;
     let (eights, rest) = (n_outputs / 8, (n_outputs % 8).div_ceil(CHANNELS));
     let alone = 19 + eights * (30 + 17 * steps + 2 * rounds) + rest * (20 + 10 * steps);
     (in_pairs + odd * alone) as f64
@@ -85,21 +88,39 @@ fn is_by_channel(n_columns: usize, depth: usize) -> bool {
     depth * (5 * n_columns.div_ceil(8) + 7) < 6 * n_columns
 }
 
-/// `copied_lattice` for each channel, or `copied_runs` for each row.
+/// `copied_lattice` for each channel, or `copied_runs`.
 fn copy_rows(n_rows: usize, n_columns: usize, depth: usize) -> f64 {
     if is_by_channel(n_columns, depth) {
         return (depth * (7 + n_rows * (7 + 5 * n_columns.div_ceil(8)))) as f64;
     }
-    n_rows as f64 * copy_runs(n_columns, depth)
+    let run = match depth {
+        ..LANES => 6,
+        LANES => 4,
+        _ => 5 + 3 * depth.div_ceil(LANES),
+    };
+    (9 + n_rows * (6 + n_columns * run)) as f64
 }
 
-/// `copied_runs`: runs of one vector in one loop, longer ones in a loop each.
-fn copy_runs(n_runs: usize, length: usize) -> f64 {
-    let instructions = match length {
-        ..=LANES => 7 + 6 * n_runs,
-        _ => 5 + n_runs * (7 + 3 * length.div_ceil(LANES)),
-    };
-    instructions as f64
+/// All windows, each with so many rows and columns of taps and so many channels.
+fn pool(window: &Window2d, per_window: fn(usize, usize, usize) -> f64) -> f64 {
+    let [rows, columns, channels] = window.output.map(|v| v as usize);
+    (0..rows)
+        .flat_map(|y| (0..columns).map(move |x| (y, x)))
+        .map(|(y, x)| {
+            let (y, x) = (window.vertical().taps(y).count, window.horizontal().taps(x).count);
+            per_window(y, x, channels)
+        })
+        .sum()
+}
+
+/// `largest_taps`.
+fn maximum(rows: usize, columns: usize, channels: usize) -> f64 {
+    (90 + channels.div_ceil(LANES) * (9 + rows * (6 + 5 * columns))) as f64
+}
+
+/// `summed_taps`, and the average of each channel.
+fn average(rows: usize, columns: usize, channels: usize) -> f64 {
+    (100 + channels.div_ceil(8) * (60 + rows * (5 + 5 * columns)) + channels * 25) as f64
 }
 
 /// `summed`: four elements.

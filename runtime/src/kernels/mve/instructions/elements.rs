@@ -5,50 +5,99 @@ use core::arch::naked_asm;
 
 pub(super) fn copy_runs(region: &mut [i8], runs: Runs) {
     let start = region.as_mut_ptr();
-    let (source, target) = (start.wrapping_add(runs.source), start.wrapping_add(runs.target));
+    let ([target_step, target_row_step], [n_runs, n_rows]) = (runs.target_steps, runs.counts);
+    let frame = RunsFrame {
+        source: start.wrapping_add(runs.source),
+        target: start.wrapping_add(runs.target),
+        length: runs.length,
+        n_runs,
+        target_step,
+        n_rows,
+        source_row_step: runs.source_row_step,
+        target_row_step,
+    };
     // SAFETY: the caller found all runs in the region; there is one run of one element at least.
-    unsafe { copied_runs(source, target, runs.length, runs.n_runs, runs.source_step, runs.target_step) }
+    unsafe { copied_runs(&frame) }
 }
 
-/// Copies runs: up to sixteen elements in one go, longer ones in a loop each.
-#[unsafe(naked)]
-unsafe extern "C" fn copied_runs(
+#[repr(C)]
+struct RunsFrame {
     source: *const i8,
     target: *mut i8,
     length: usize,
     n_runs: usize,
-    source_step: usize,
     target_step: usize,
-) {
+    n_rows: usize,
+    source_row_step: usize,
+    target_row_step: usize,
+}
+
+/// Copies runs: up to sixteen elements in one go, longer ones in a loop each. r0 and r1 walk over the rows, r8 and r9 along
+/// them.
+#[unsafe(naked)]
+unsafe extern "C" fn copied_runs(frame: *const RunsFrame) {
     naked_asm!(
         ".cpu cortex-m55
-         push {{r3-r7, lr}}
-         ldrd r6, r7, [sp, #24]
+         push {{r4-r11, lr}}
+         ldm r0, {{r0-r7}}
          cmp r2, #16
-         bhi 3f
+         beq 4f
+         bhi 6f
          vctp.8 r2
-         dls lr, r3
          2:
-         vpstt
-         vldrbt.u8 q0, [r0]
-         vstrbt.8 q0, [r1]
-         add r0, r0, r6
-         add r1, r1, r7
-         le lr, 2b
-         pop {{r3-r7, pc}}
+         mov r8, r0
+         mov r9, r1
+         dls lr, r3
          3:
-         mov r4, r0
-         mov r5, r1
-         dlstp.8 lr, r2
-         4:
-         vldrb.u8 q0, [r4], #16
-         vstrb.8 q0, [r5], #16
-         letp lr, 4b
+         vpstt
+         vldrbt.u8 q0, [r8]
+         vstrbt.8 q0, [r9]
+         add r8, r8, r2
+         add r9, r9, r4
+         le lr, 3b
          add r0, r0, r6
          add r1, r1, r7
-         subs r3, r3, #1
-         bne 3b
-         pop {{r3-r7, pc}}"
+         subs r5, #1
+         bne 2b
+         pop {{r4-r11, pc}}
+         4:
+         mov r8, r0
+         mov r9, r1
+         dls lr, r3
+         5:
+         vldrb.u8 q0, [r8], #16
+         vstrb.8 q0, [r9]
+         add r9, r9, r4
+         le lr, 5b
+         add r0, r0, r6
+         add r1, r1, r7
+         subs r5, #1
+         bne 4b
+         pop {{r4-r11, pc}}
+         6:
+         add.w r10, r2, #15
+         bic r10, r10, #15
+         sub r4, r4, r10
+         sub r10, r2, r10
+         7:
+         mov r8, r0
+         mov r9, r1
+         mov r11, r3
+         8:
+         dlstp.8 lr, r2
+         9:
+         vldrb.u8 q0, [r8], #16
+         vstrb.8 q0, [r9], #16
+         letp lr, 9b
+         add r8, r8, r10
+         add r9, r9, r4
+         subs r11, r11, #1
+         bne 8b
+         add r0, r0, r6
+         add r1, r1, r7
+         subs r5, #1
+         bne 7b
+         pop {{r4-r11, pc}}"
     )
 }
 

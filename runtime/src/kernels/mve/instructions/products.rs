@@ -54,7 +54,7 @@ pub(super) fn multiply_pairs(region: &mut [i8], pixels: Pixels, stream: &[u32], 
     };
     // SAFETY: the caller found all pixels and outputs in the region and all blocks in the stream, and the outputs of
     // two pixels within 16-bit offsets; there is one pair, one tap and one output at least.
-    unsafe { pixel_pairs(&frame) }
+    unsafe { if pixels.taps <= LANES { short_pairs(&frame) } else { pixel_pairs(&frame) } }
 }
 
 /// Sixteen taps of two pixels and four outputs.
@@ -135,6 +135,83 @@ unsafe extern "C" fn pixel_pairs(frame: *const PairsFrame) {
          vmin.s16 q0, q0, q6
          vpst
          vstrbt.16 q0, [r7, q7]
+         add.w r7, r7, #4
+         subs r1, r11, r7
+         vctp.32 r1
+         bgt 3b
+         ldm sp, {{r1, r3}}
+         ldrd r2, r4, [sp, #28]
+         add r11, r11, r2
+         str r11, [sp, #24]
+         ldr r2, [sp, #20]
+         add r1, r1, r2
+         add r3, r3, r2
+         strd r1, r3, [sp]
+         subs r4, r4, #1
+         str r4, [sp, #32]
+         bne 2b
+         add sp, #36
+         vpop {{d8-d15}}
+         pop {{r4-r11, pc}}"
+    )
+}
+
+/// Pairs of pixels with up to sixteen taps, which stay in q0 and q1.
+///
+/// Registers: as in [`pixel_pairs`], but r9 is the zero point and q4 takes multipliers and shifts.
+#[unsafe(naked)]
+unsafe extern "C" fn short_pairs(frame: *const PairsFrame) {
+    naked_asm!(
+        ".cpu cortex-m55
+         push {{r4-r11, lr}}
+         vpush {{d8-d15}}
+         sub sp, #36
+         ldm r0!, {{r1-r9}}
+         stm sp, {{r1-r9}}
+         ldm r0!, {{r1, r2, r9}}
+         vdup.16 q5, r1
+         vdup.16 q6, r2
+         vldrh.u16 q7, [r0]
+         2:
+         ldr r5, [sp, #16]
+         ldrd r7, r11, [sp, #24]
+         vctp.32 r11
+         add r11, r11, r7
+         ldrd r1, r3, [sp]
+         vldrb.u8 q0, [r1]
+         vldrb.u8 q1, [r3]
+         3:
+         ldm r5, {{r0, r2, r4, r6}}
+         ldm r5!, {{r8, r10, r12, lr}}
+         vldrb.u8 q2, [r5], #16
+         vmlava.s8 r0, q0, q2
+         vmlava.s8 r8, q1, q2
+         vldrb.u8 q3, [r5], #16
+         vmlava.s8 r2, q0, q3
+         vmlava.s8 r10, q1, q3
+         vldrb.u8 q2, [r5], #16
+         vmlava.s8 r4, q0, q2
+         vmlava.s8 r12, q1, q2
+         vldrb.u8 q3, [r5], #16
+         vmlava.s8 r6, q0, q3
+         vmlava.s8 lr, q1, q3
+         vmov q2[2], q2[0], r0, r4
+         vmov q2[3], q2[1], r2, r6
+         vmov q3[2], q3[0], r8, r12
+         vmov q3[3], q3[1], r10, lr
+         vldrw.u32 q4, [r5], #16
+         vqdmulh.s32 q2, q2, q4
+         vqdmulh.s32 q3, q3, q4
+         vldrw.u32 q4, [r5], #16
+         vrshl.s32 q2, q2, q4
+         vrshl.s32 q3, q3, q4
+         vqmovnb.s32 q2, q2
+         vqmovnt.s32 q2, q3
+         vqadd.s16 q2, q2, r9
+         vmax.s16 q2, q2, q5
+         vmin.s16 q2, q2, q6
+         vpst
+         vstrbt.16 q2, [r7, q7]
          add.w r7, r7, #4
          subs r1, r11, r7
          vctp.32 r1
