@@ -2,15 +2,21 @@
 
 use super::{Shapes, linear};
 use tinfer::kernels::armv7em::conv_2d::{PairCounts, count_pairs};
-use tinfer::kernels::armv7em::layout::{WindowPlane, conv_2d_taps, padded_taps, plane};
+use tinfer::kernels::armv7em::layout::{WindowPlane, conv_2d_taps, is_depthwise_3x3, padded_taps, plane};
 use tinfer::kernels::geometry::Conv2d;
 
 /// Instructions on a Cortex-M4, M7 or M33.
 pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
     match name {
         "conv_2d_i8_armv7em" => conv(shapes),
-        "depthwise_conv_2d_i8_armv7em" => depthwise(shapes),
-        "depthwise_windows_i8_armv7em" => depthwise_windows(shapes),
+        // The window decides which of the two kernels a layer has.
+        "depthwise_conv_2d_i8_armv7em" | "depthwise_windows_i8_armv7em" => {
+            if is_depthwise_3x3(&shapes.window?) {
+                depthwise(shapes)
+            } else {
+                depthwise_windows(shapes)
+            }
+        }
         "fully_connected_i8_armv7em" => Some(fully_connected(shapes)),
         "max_pool_2d_i8_armv7em" => maximum(shapes),
         "average_pool_2d_i8_armv7em" => average(shapes),
