@@ -23,34 +23,27 @@ pub fn conv_2d_i8(conv: &Conv2d, padding: i8, limits: [i8; 2], stream: &[u32], p
     let gather = Gather::new(conv, padding);
     let pairs = &gather.pairs;
     let n_outputs = pairs.n_outputs;
-    let n_pixels = gather.height.checked_mul(gather.width)?;
     let n_taps = pairs.rows.checked_mul(pairs.row_taps)?;
     let patch = scratch.start;
     let copies = patch.checked_add(n_taps.checked_mul(4)?)?;
     let spill = copies.checked_add(n_taps.checked_mul(2)?)?;
-    let mut pixel = Pixel { row: 0, column: 0 };
-    let mut done = 0usize;
-    while done < n_pixels {
-        let target = output.start.wrapping_add(done.wrapping_mul(n_outputs));
-        let n_pairs = gather.pairs_inside(pixel, input.len());
-        if n_pairs > 0 {
-            let source = input.start.wrapping_add(gather.corner(&gather.taps(pixel)));
-            pairs.multiply(region, Places { source, target, patch }, n_pairs, stream)?;
-            done = done.wrapping_add(n_pairs.wrapping_mul(2));
-            pixel.column = pixel.column.wrapping_add(n_pairs.wrapping_mul(2));
-            pixel.wrap(gather.width);
-            continue;
-        }
+    gather.for_each_piece(input.len(), |first, piece| {
+        let target = output.start.wrapping_add(first.wrapping_mul(n_outputs));
+        let (pixel, next) = match piece {
+            Piece::Inside { pixel, n_pairs } => {
+                let source = input.start.wrapping_add(gather.corner(&gather.taps(pixel)));
+                return pairs.multiply(region, Places { source, target, patch }, n_pairs, stream);
+            }
+            Piece::Copied { pixel, next } => (pixel, next),
+        };
         let [source, both] = region.get_disjoint_mut([input.clone(), copies..spill]).ok()?;
-        let (first, second) = both.split_at_mut_checked(n_taps)?;
-        gather.copy(source, first, pixel)?;
-        pixel.advance(gather.width);
-        let is_last = done.wrapping_add(1) == n_pixels;
-        if !is_last {
-            gather.copy(source, second, pixel)?;
-            pixel.advance(gather.width);
+        let (one, other) = both.split_at_mut_checked(n_taps)?;
+        gather.copy(source, one, pixel)?;
+        if let Some(next) = next {
+            gather.copy(source, other, next)?;
         }
         // The pixel behind the last is computed from what is there, into scratch.
+        let is_last = next.is_none();
         let places = Places { source: copies, target: if is_last { spill } else { target }, patch };
         let copied = PixelPairs { pixel_step: n_taps, row_step: pairs.row_taps, ..*pairs };
         copied.multiply(region, places, 1, stream)?;
@@ -58,8 +51,8 @@ pub fn conv_2d_i8(conv: &Conv2d, padding: i8, limits: [i8; 2], stream: &[u32], p
             let [target, source] = region.get_disjoint_mut([target..output.end, spill..scratch.end]).ok()?;
             copy_rows(source, target, n_outputs, 1, [0, 0])?;
         }
-        done = done.wrapping_add(2);
-    }
+        Some(())
+    })?;
     clamp(region.get_mut(output)?, limits);
     Some(())
 }
@@ -84,25 +77,20 @@ pub struct PairCounts {
 /// Counts as [`conv_2d_i8`] walks.
 pub fn count_pairs(conv: &Conv2d) -> PairCounts {
     let gather = Gather::new(conv, 0);
-    let n_pixels = gather.height.saturating_mul(gather.width);
     let mut counts = PairCounts::default();
-    let mut pixel = Pixel { row: 0, column: 0 };
-    let mut done = 0usize;
-    while done < n_pixels {
-        let n_pairs = gather.pairs_inside(pixel, conv.window.input_elements());
-        if n_pairs > 0 {
-            counts.runs = counts.runs.wrapping_add(1);
-            counts.pairs = counts.pairs.wrapping_add(n_pairs);
-            pixel.column = pixel.column.wrapping_add(n_pairs.wrapping_mul(2));
-            pixel.wrap(gather.width);
-            done = done.wrapping_add(n_pairs.wrapping_mul(2));
-            continue;
-        }
+    let walked = gather.for_each_piece(conv.window.input_elements(), |_, piece| {
+        let (pixel, next) = match piece {
+            Piece::Inside { n_pairs, .. } => {
+                counts.runs = counts.runs.wrapping_add(1);
+                counts.pairs = counts.pairs.wrapping_add(n_pairs);
+                return Some(());
+            }
+            Piece::Copied { pixel, next } => (pixel, next),
+        };
         counts.pairs = counts.pairs.wrapping_add(1);
         counts.copied_pairs = counts.copied_pairs.wrapping_add(1);
-        for _ in 0..n_pixels.wrapping_sub(done).min(2) {
+        for pixel in [Some(pixel), next].into_iter().flatten() {
             let PixelTaps { y, x } = gather.taps(pixel);
-            pixel.advance(gather.width);
             if y.count > 0 && x.count > 0 {
                 let run = x.count.wrapping_mul(gather.depth);
                 counts.copies = counts.copies.wrapping_add(1);
@@ -110,9 +98,18 @@ pub fn count_pairs(conv: &Conv2d) -> PairCounts {
                 counts.copied_words = counts.copied_words.wrapping_add(y.count.wrapping_mul(run / 4 + run % 4));
             }
         }
-        done = done.wrapping_add(2);
-    }
-    counts
+        Some(())
+    });
+    walked.map_or(PairCounts::default(), |()| counts)
+}
+
+/// Pixels that are computed together.
+#[derive(Clone, Copy)]
+enum Piece {
+    /// Pairs from this pixel to the right, read where they are.
+    Inside { pixel: Pixel, n_pairs: usize },
+    /// One pair whose taps are copied first; the last pixel may be alone.
+    Copied { pixel: Pixel, next: Option<Pixel> },
 }
 
 /// An output pixel.
@@ -186,6 +183,31 @@ impl Gather {
             padding,
             run: if neighbours { kernel[1].wrapping_mul(depth) } else { 0 },
         }
+    }
+
+    /// Calls `compute` for all pixels in ascending order, with how many there were before.
+    #[inline(always)]
+    fn for_each_piece(&self, input_len: usize, mut compute: impl FnMut(usize, Piece) -> Option<()>) -> Option<()> {
+        let n_pixels = self.height.checked_mul(self.width)?;
+        let mut pixel = Pixel { row: 0, column: 0 };
+        let mut done = 0usize;
+        while done < n_pixels {
+            let n_pairs = self.pairs_inside(pixel, input_len);
+            if n_pairs > 0 {
+                compute(done, Piece::Inside { pixel, n_pairs })?;
+                pixel.column = pixel.column.wrapping_add(n_pairs.wrapping_mul(2));
+                pixel.wrap(self.width);
+                done = done.wrapping_add(n_pairs.wrapping_mul(2));
+                continue;
+            }
+            let first = pixel;
+            pixel.advance(self.width);
+            let next = (done.wrapping_add(1) < n_pixels).then_some(pixel);
+            compute(done, Piece::Copied { pixel: first, next })?;
+            pixel.advance(self.width);
+            done = done.wrapping_add(2);
+        }
+        Some(())
     }
 
     fn taps(&self, pixel: Pixel) -> PixelTaps {
