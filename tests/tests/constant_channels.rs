@@ -21,6 +21,7 @@ fn converted(file: &str, target: &str, constant_channels: ConstantChannels) -> O
         calibration: None,
         method: RangeMethod::default(),
         constant_channels,
+        most_slice_instructions: None,
     };
     Some(convert(&request, &mut |_| {}).unwrap())
 }

@@ -21,6 +21,7 @@ fn converted(model: &Path, precision: Precision) -> Result<Converted, String> {
         calibration: None,
         method: RangeMethod::default(),
         constant_channels: ConstantChannels::Keep,
+        most_slice_instructions: None,
     };
     convert(&request, &mut |_| {}).map_err(|e| e.to_string())
 }

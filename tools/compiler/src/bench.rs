@@ -23,6 +23,9 @@ pub struct BenchReport {
     /// The same per multiply-accumulate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions_per_mac: Option<f64>,
+    /// The most that one step cost on a device: what one call of `Session::step` took at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst_slice: Option<u64>,
     /// What the device counts: `instructions` or `cycles`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'static str>,
@@ -112,6 +115,7 @@ pub fn bench_device<E: From<CompileError>>(
     let mut report = report(&runner, on, 1);
     report.unit = Some(cost.unit);
     report.instructions = Some(cost.run);
+    report.worst_slice = cost.steps.iter().copied().max();
     report.instructions_per_mac = (report.macs > 0).then(|| cost.run as f64 / report.macs as f64);
     for (layer, instructions) in report.layers.iter_mut().zip(cost.steps) {
         layer.instructions = Some(instructions);
@@ -137,6 +141,7 @@ fn report(runner: &ImageRunner<'_>, on: &str, runs: usize) -> BenchReport {
         on: on.to_string(),
         instructions: None,
         instructions_per_mac: None,
+        worst_slice: None,
         unit: None,
         nanoseconds: None,
         runs,

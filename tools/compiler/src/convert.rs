@@ -4,12 +4,13 @@
 //! import -> lower -> simplify -> (calibrate, quantize) -> trim -> plan -> pack -> check against the target
 //! ```
 
+mod bounded;
 mod dump;
 
 use crate::aligned::AlignedBytes;
 use crate::array::Array;
 use crate::choose;
-use crate::cost::Estimate;
+use crate::cost::{Estimate, WorstStep};
 use crate::error::CompileError;
 use crate::graph::Graph;
 use crate::import::{ImportOptions, Imported, Reference, import};
@@ -17,7 +18,7 @@ use crate::lower::lower;
 use crate::model_toml::ModelToml;
 use crate::pack::{PackOptions, Packed, PackedLayer, pack};
 use crate::passes::{Simplified, StayingTranspose, simplify};
-use crate::plan::{Planned, Proof, Streamed, plan, plan_in_strips};
+use crate::plan::{Planned, Proof, Sliced, Streamed, plan, plan_in_strips};
 use crate::quantize::{
     QuantizeError, QuantizeOptions, RangeMethod, Ranges, calibrate, is_quantized, quantize, real_weights,
 };
@@ -99,6 +100,8 @@ pub struct ConvertRequest {
     pub method: RangeMethod,
     /// What becomes of channels that no input changes, or that nothing reads.
     pub constant_channels: ConstantChannels,
+    /// The most instructions that a step may cost, by estimate: layers above it run in slices of rows.
+    pub most_slice_instructions: Option<u64>,
 }
 
 /// How far a long task has come.
@@ -177,6 +180,8 @@ pub struct ConvertReport {
     pub macs: u64,
     /// Cost of an inference, when every step has an estimate.
     pub estimate: Option<Estimate>,
+    /// The most expensive step, when every step has an estimate: what one call of `Session::step` costs at most.
+    pub worst_slice: Option<WorstStep>,
     /// Number format.
     pub precision: &'static str,
     /// Board or instruction set.
@@ -189,6 +194,8 @@ pub struct ConvertReport {
     pub constant_channels: Option<TrimReport>,
     /// Layers that run in strips of rows to save memory.
     pub streamed: Vec<Streamed>,
+    /// Layers that run in slices of rows to bound what a step costs.
+    pub sliced: Vec<Sliced>,
     /// Transposes that run on the board.
     pub transposes: Vec<TransposeReport>,
     /// What the user should know.
@@ -299,6 +306,7 @@ struct Stages {
     trimmed: Option<TrimReport>,
     planned: Option<Planned>,
     streamed: Vec<Streamed>,
+    sliced: Vec<Sliced>,
     n_samples: usize,
 }
 
@@ -315,6 +323,7 @@ impl Stages {
             trimmed: None,
             planned: None,
             streamed: Vec::new(),
+            sliced: Vec::new(),
             n_samples: 0,
         };
         if last == Stage::Imported {
@@ -346,6 +355,10 @@ impl Stages {
         if last == Stage::Planned {
             let (split, planned, streamed) = plan_in_strips(graph, &choose::for_isa(request.target.isa()?));
             (graph, stages.planned, stages.streamed) = (split, Some(planned), streamed);
+            (graph, stages.sliced) = bounded::bounded(request, graph)?;
+            if !stages.sliced.is_empty() {
+                stages.planned = Some(plan(&graph, &choose::for_isa(request.target.isa()?)));
+            }
         }
         stages.graph = Some(graph);
         Ok(stages)
@@ -439,18 +452,20 @@ fn report(
         stack_bytes: manifest.map_or(0, |m| m.stack_bytes as usize),
         macs: packed.layers.iter().map(|l| l.macs).sum(),
         estimate: image.as_ref().and_then(|i| Estimate::of(i, request.target.clock_hz())),
+        worst_slice: image.as_ref().and_then(|i| WorstStep::of(i, request.target.clock_hz())),
         precision: request.precision.name(),
         target: request.target.name().to_string(),
         calibration_samples: stages.n_samples,
         layers: packed.layers.clone(),
         constant_channels: stages.trimmed.clone(),
         streamed: stages.streamed.clone(),
+        sliced: stages.sliced.clone(),
         transposes: simplified.report.transposes.iter().map(TransposeReport::from).collect(),
-        warnings: warnings(stages, packed),
+        warnings: warnings(request, stages, packed),
     }
 }
 
-fn warnings(stages: &Stages, packed: &Packed) -> Vec<String> {
+fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<String> {
     let mut warnings = Vec::new();
     let simplified = stages.simplified.as_ref().map(|s| &s.graph).filter(|g| is_quantized(g));
     let real = simplified.map(real_weights).unwrap_or_default();
@@ -462,6 +477,13 @@ fn warnings(stages: &Stages, packed: &Packed) -> Vec<String> {
         let n = stages.n_samples;
         warnings
             .push(format!("{n} calibration samples are few: ranges of unseen inputs may be cut off; use 100 or more"));
+    }
+    if let Some(most) = request.most_slice_instructions {
+        let above = packed.layers.iter().filter_map(|l| Some((l.instructions_estimate?, &l.name)));
+        if let Some((n, layer)) = above.filter(|&(n, _)| n > most).max() {
+            warnings
+                .push(format!("{layer} takes {n} instructions in one step, more than {most}: it has no smaller rows"));
+        }
     }
     let Some(about) = &stages.about else { return warnings };
     let Ok(image) = Image::check(&packed.bytes) else { return warnings };

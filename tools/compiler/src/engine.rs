@@ -130,6 +130,7 @@ pub fn float_image(
         calibration: None,
         method: RangeMethod::default(),
         constant_channels: ConstantChannels::Keep,
+        most_slice_instructions: None,
     };
     Ok(convert(&request, progress)?.image)
 }

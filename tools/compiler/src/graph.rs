@@ -272,7 +272,7 @@ pub enum Operator {
         start: usize,
     },
     /// An image whose rows were made in strips, without a copy. inputs: x0, x1, … [1, h, W, C] from top to bottom, read
-    /// by nobody else. Never becomes a step of the plan.
+    /// by nobody else; or a vector [1, N] that was made in parts [1, n]. Never becomes a step of the plan.
     JoinRows,
     /// inputs: x; axis i of the output is axis `permutation[i]` of the input.
     Transpose {

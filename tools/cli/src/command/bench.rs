@@ -63,5 +63,8 @@ fn text(report: &BenchReport) -> String {
     if macs > 0 {
         let _ = writeln!(text, "{} {unit} per MAC", per_mac(total, macs));
     }
+    if let Some(worst) = report.worst_slice {
+        let _ = writeln!(text, "{} {unit} in the worst step", bytes(worst as usize));
+    }
     text
 }

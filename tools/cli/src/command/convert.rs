@@ -1,6 +1,6 @@
 //! `tinfer convert`
 
-use super::{ESTIMATED, bytes, check_output, dimension, estimated, expected, warn};
+use super::{ESTIMATED, bytes, check_output, dimension, estimated, expected, warn, worst_slice};
 use crate::answer::{Answer, shortened, table};
 use crate::failure::Failure;
 use crate::progress::Patience;
@@ -38,6 +38,9 @@ pub struct Options {
     /// Compute channels that no input changes, too
     #[arg(long)]
     keep_constant_channels: bool,
+    /// Run layers in slices of rows, so that no step costs more instructions (by estimate)
+    #[arg(long, value_name = "INSTRUCTIONS", value_parser = clap::value_parser!(u64).range(1..))]
+    max_slice: Option<u64>,
     /// Print what a stage made of the model, as JSON, and stop
     #[arg(long, value_name = "STAGE", value_parser = Stage::ALL.map(|(name, _)| name))]
     stop_after: Option<String>,
@@ -55,6 +58,7 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
             true => ConstantChannels::Keep,
             false => ConstantChannels::Remove,
         },
+        most_slice_instructions: options.max_slice,
     };
     let mut progress = |p| patience.note(p);
     let stage = options.stop_after.as_ref().and_then(|name| Stage::ALL.iter().find(|(n, _)| n == name));
@@ -109,6 +113,14 @@ fn text(converted: &Converted, output: &str) -> String {
         log::info!("{trimmed}");
     }
     let _ = writeln!(text, "{:<18}{}", "estimate", expected(report.estimate.as_ref(), report.layers.iter()));
+    if let Some(worst) = &report.worst_slice {
+        let name = report.layers.get(worst.step as usize).map_or("", |l| &l.name);
+        let _ = writeln!(text, "{:<18}{}", "worst step", worst_slice(worst, name));
+    }
+    let n_slices: usize = report.sliced.iter().map(|s| s.n_slices).sum();
+    if n_slices > 0 {
+        let _ = writeln!(text, "{:<18}{} layers run in {n_slices} slices", "", report.sliced.len());
+    }
     if report.calibration_samples > 0 {
         let _ = writeln!(text, "{:<18}{:>12} samples", "calibrated with", report.calibration_samples);
     }

@@ -1,6 +1,6 @@
 //! `tinfer inspect`
 
-use super::{ESTIMATED, bytes, dimension, estimated, expected};
+use super::{ESTIMATED, bytes, dimension, estimated, expected, worst_slice};
 use crate::answer::{Answer, shortened, table};
 use crate::failure::Failure;
 use std::fmt::Write as _;
@@ -84,6 +84,10 @@ fn image_text(report: &ImageReport) -> String {
     let _ = writeln!(text, "{:<10} {:>10} MACs", "work", bytes(report.macs as usize));
     let estimate = expected(report.estimate.as_ref(), report.layers.iter().map(|l| &l.layer));
     let _ = writeln!(text, "{:<10} {estimate}", "estimate");
+    if let Some(worst) = &report.worst_slice {
+        let name = report.layers.get(worst.step as usize).map_or("", |l| &l.layer.name);
+        let _ = writeln!(text, "{:<10} {}", "worst step", worst_slice(worst, name));
+    }
     if let Some(licence) = &report.licence {
         let _ = writeln!(text, "licence    {licence}");
     }

@@ -8,8 +8,9 @@ pub mod run;
 pub mod tables;
 pub mod verify;
 
+use crate::answer::shortened;
 use crate::failure::Failure;
-use tinfer_compiler::cost::Estimate;
+use tinfer_compiler::cost::{Estimate, WorstStep};
 use tinfer_compiler::pack::PackedLayer;
 
 /// `NAME=N` of `--dim`.
@@ -43,6 +44,13 @@ pub fn expected<'a>(estimate: Option<&Estimate>, mut layers: impl Iterator<Item 
     };
     let time = milliseconds.map(|ms| format!(", {ms:.2} ms at the board's clock")).unwrap_or_default();
     format!("about {} instructions{time}", bytes(*instructions as usize))
+}
+
+/// What the step called `name` is expected to cost.
+pub fn worst_slice(worst: &WorstStep, name: &str) -> String {
+    let Estimate { instructions, milliseconds } = worst.estimate;
+    let time = milliseconds.map(|ms| format!(", {ms:.2} ms at the board's clock")).unwrap_or_default();
+    format!("about {} instructions{time}: {}", bytes(instructions as usize), shortened(name))
 }
 
 /// A warning for people; scripts find it in the answer.

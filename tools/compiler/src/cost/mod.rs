@@ -87,6 +87,24 @@ impl Estimate {
     }
 }
 
+/// The step that costs the most: nothing that waits for a step to end waits longer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct WorstStep {
+    /// Its number in the plan.
+    pub step: u32,
+    /// What it costs.
+    pub estimate: Estimate,
+}
+
+impl WorstStep {
+    /// The first of the most expensive steps; `None` when one of them has no estimate.
+    pub fn of(image: &Image<'_>, clock_hz: Option<u32>) -> Option<Self> {
+        let costs = image.steps().map(|step| self::instructions(image, &step)).collect::<Option<Vec<u64>>>()?;
+        let (step, &most) = costs.iter().enumerate().rev().max_by_key(|&(_, &n)| n)?;
+        Some(WorstStep { step: step as u32, estimate: Estimate::new(most, clock_hz) })
+    }
+}
+
 /// Assumed, not measured: a Cortex-M4 with weights in zero-wait-state memory spends one cycle on an arithmetic
 /// instruction and two or more on loads and taken branches.
 pub const CYCLES_PER_INSTRUCTION: f64 = 1.3;

@@ -2,7 +2,7 @@
 
 use super::PortReport;
 use crate::aligned::AlignedBytes;
-use crate::cost::Estimate;
+use crate::cost::{Estimate, WorstStep};
 use crate::error::CompileError;
 use crate::import::Interface;
 use crate::pack::PackedLayer;
@@ -59,6 +59,8 @@ pub struct ImageReport {
     pub stack_bytes: usize,
     /// Cost of an inference, when every step has an estimate.
     pub estimate: Option<Estimate>,
+    /// The most expensive step, when every step has an estimate: what one call of `Session::step` costs at most.
+    pub worst_slice: Option<WorstStep>,
     /// `int8` or `float32`, or `mixed`.
     pub precision: &'static str,
     /// Steps in execution order.
@@ -95,6 +97,7 @@ pub fn inspect_image(path: &Path, bytes: &AlignedBytes) -> Result<ImageReport, C
     for layer in &layers {
         *operators.entry(layer.layer.kernel).or_default() += 1;
     }
+    let clock_hz = clock_hz(image);
     let text = |key| image.doc(key).map(|b| String::from_utf8_lossy(b).into_owned());
     let [major, minor, revision] = manifest.version;
     let n_tensors = u16::try_from(image.n_tensors()).unwrap_or(u16::MAX);
@@ -124,7 +127,8 @@ pub fn inspect_image(path: &Path, bytes: &AlignedBytes) -> Result<ImageReport, C
         state_bytes: manifest.state_bytes as usize,
         scratch_bytes: manifest.scratch_bytes as usize,
         stack_bytes: manifest.stack_bytes as usize,
-        estimate: Estimate::of(image, clock_hz(image)),
+        estimate: Estimate::of(image, clock_hz),
+        worst_slice: WorstStep::of(image, clock_hz),
         precision: precision(&layers),
         layers,
         labels: runner.labels(),

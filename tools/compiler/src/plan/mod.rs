@@ -12,6 +12,7 @@ mod arena;
 mod lifetimes;
 mod memory_map;
 mod search;
+mod slices;
 mod stream;
 mod strips;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 mod views;
 
 pub use memory_map::{LiveTensor, MemoryMap, StepMemory};
+pub use slices::{Sliced, slice};
 pub use stream::{Streamed, plan_in_strips};
 
 use crate::choose::Chosen;

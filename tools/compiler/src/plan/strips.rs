@@ -91,7 +91,7 @@ pub(super) fn split(graph: &Graph, pair: Pair, n_strips: usize) -> Option<Graph>
 }
 
 /// The rows of an image of `height` rows that a window sees when it makes `rows`, and the padding above them.
-fn seen(window: &Window, rows: &Range<usize>, height: usize) -> Option<(Range<usize>, usize)> {
+pub(super) fn seen(window: &Window, rows: &Range<usize>, height: usize) -> Option<(Range<usize>, usize)> {
     let top = window.padding[0];
     let start = (rows.start * window.stride[0]).saturating_sub(top);
     let reach = (rows.end - 1) * window.stride[0] + (window.kernel[0] - 1) * window.dilation[0] + 1;
@@ -99,7 +99,7 @@ fn seen(window: &Window, rows: &Range<usize>, height: usize) -> Option<(Range<us
     (start < end).then(|| (start..end, top.saturating_sub(rows.start * window.stride[0])))
 }
 
-fn strip_of(whole: &Tensor, rows: &Range<usize>) -> Tensor {
+pub(super) fn strip_of(whole: &Tensor, rows: &Range<usize>) -> Tensor {
     let mut shape = whole.shape.clone();
     shape[1] = rows.len();
     // Rows of rows: counted in the image that the ONNX tensor is.
@@ -110,7 +110,13 @@ fn strip_of(whole: &Tensor, rows: &Range<usize>) -> Tensor {
     Tensor { name: format!("{} rows {}..{}", whole.name, rows.start, rows.end), shape, origin, ..whole.clone() }
 }
 
-fn strip_node(node: &Node, padding_above: usize, rows: &Range<usize>, input: TensorId, output: TensorId) -> Node {
+pub(super) fn strip_node(
+    node: &Node,
+    padding_above: usize,
+    rows: &Range<usize>,
+    input: TensorId,
+    output: TensorId,
+) -> Node {
     let mut strip = node.clone();
     strip.name = format!("{} rows {}..{}", node.name, rows.start, rows.end);
     strip.inputs[0] = input;
@@ -126,7 +132,7 @@ fn strip_node(node: &Node, padding_above: usize, rows: &Range<usize>, input: Ten
 }
 
 /// The window of an operator whose result does not depend on rows that it does not see: an average over padding does.
-fn window(operator: &Operator) -> Option<&Window> {
+pub(super) fn window(operator: &Operator) -> Option<&Window> {
     match operator {
         Operator::Conv2d { window, .. }
         | Operator::DepthwiseConv2d { window, .. }
@@ -136,7 +142,7 @@ fn window(operator: &Operator) -> Option<&Window> {
     }
 }
 
-fn row_bytes(image: &Tensor) -> usize {
+pub(super) fn row_bytes(image: &Tensor) -> usize {
     image.n_bytes() / image.shape[1]
 }
 

@@ -1,3 +1,4 @@
+mod in_slices;
 mod in_strips;
 
 use super::lifetimes::{Buffer, Kind};

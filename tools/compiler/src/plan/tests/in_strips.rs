@@ -11,15 +11,15 @@ use tinfer::isa::Isa;
 use tinfer::tensor::ElementType;
 
 /// Convolution, second layer with any window, third layer 1x1, in float32 where a wrong row shows in every bit.
-struct Chain {
-    size: [usize; 2],
-    channels: [usize; 3],
-    windows: [Window; 2],
-    second: fn(Window) -> Operator,
+pub(super) struct Chain {
+    pub size: [usize; 2],
+    pub channels: [usize; 3],
+    pub windows: [Window; 2],
+    pub second: fn(Window) -> Operator,
 }
 
 impl Chain {
-    fn graph(&self) -> Graph {
+    pub fn graph(&self) -> Graph {
         let mut graph = Graph { name: "chain".into(), ..Graph::default() };
         let mut random = Random(5);
         let tensor = |graph: &mut Graph, name: &str, shape: Vec<usize>| {
@@ -77,7 +77,7 @@ fn port(graph: &Graph, tensor: TensorId) -> Port {
     Port { name, shape, batched: true, element_type: ElementType::F32, tensor, permutation: vec![0, 1, 2, 3] }
 }
 
-fn run(graph: &Graph, planned: &Planned) -> Vec<f32> {
+pub(super) fn run(graph: &Graph, planned: &Planned) -> Vec<f32> {
     let packed = pack(graph, planned, &PackOptions::default()).unwrap();
     let mut runner = ImageRunner::new(&packed.bytes).unwrap();
     let shape = graph.inputs[0].shape.clone();
@@ -89,23 +89,23 @@ fn run(graph: &Graph, planned: &Planned) -> Vec<f32> {
     }
 }
 
-fn window(kernel: usize, stride: usize, dilation: usize, padding: usize) -> Window {
+pub(super) fn window(kernel: usize, stride: usize, dilation: usize, padding: usize) -> Window {
     Window { kernel: [kernel; 2], stride: [stride; 2], dilation: [dilation; 2], padding: [padding; 2] }
 }
 
-fn depthwise(window: Window) -> Operator {
+pub(super) fn depthwise(window: Window) -> Operator {
     Operator::DepthwiseConv2d { window, multiplier: 1, clamp: Clamp::default() }
 }
 
-fn conv(window: Window) -> Operator {
+pub(super) fn conv(window: Window) -> Operator {
     Operator::Conv2d { window, groups: 1, clamp: Clamp::default() }
 }
 
-fn max_pool(window: Window) -> Operator {
+pub(super) fn max_pool(window: Window) -> Operator {
     Operator::MaxPool2d { window }
 }
 
-fn average_pool(window: Window) -> Operator {
+pub(super) fn average_pool(window: Window) -> Operator {
     Operator::AveragePool2d { window, count_include_pad: false, clamp: Clamp::default() }
 }
 
