@@ -279,6 +279,9 @@ fn constants(board: &Board, models: &ModelFacts) -> String {
          /// Instructions that SysTick ticks of the emulator stand for, and how many ticks those are.\n\
          #[allow(dead_code)]\n\
          pub const INSTRUCTIONS_PER_TICK: (u32, u32) = ({instructions}, {ticks});\n\
+         /// Clock of the CPU.\n\
+         #[allow(dead_code)]\n\
+         pub const CLOCK_HZ: u32 = {};\n\
          /// Operators that are linked.\n\
          pub static OPERATORS: &[&tinfer::operators::Operator] = {};\n\
          /// The arenas that the firmware reserves, fastest memory first. `None` the second time.\n\
@@ -289,6 +292,7 @@ fn constants(board: &Board, models: &ModelFacts) -> String {
         board.isa,
         slot.origin,
         slot.length,
+        board.clock_hz,
         models.operators,
         take_arenas("arenas", &board.budgets.arenas),
         take_arenas("model_arena", std::slice::from_ref(&models.arena)),

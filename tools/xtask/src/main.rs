@@ -10,6 +10,7 @@ mod firmware;
 mod kernels;
 mod process;
 mod project;
+mod realtime;
 mod setup;
 mod smoke;
 mod symbols;

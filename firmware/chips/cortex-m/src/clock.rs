@@ -23,29 +23,13 @@ pub struct InstructionClock {
 impl InstructionClock {
     /// Starts SysTick at the core's clock; the pair says how many instructions are how many ticks.
     pub fn new(mut syst: SYST, instructions_per_tick: (u32, u32)) -> Self {
-        syst.set_clock_source(SystClkSource::Core);
-        syst.set_reload(RELOAD);
-        syst.clear_current();
-        syst.enable_interrupt();
-        syst.enable_counter();
+        start(&mut syst, RELOAD);
         Self { _syst: syst, instructions_per_tick }
     }
 
     /// Ticks since the start, of which [`Clock::now`] makes instructions.
     pub fn ticks(&self) -> u64 {
-        loop {
-            let before = ROUNDS.load(Ordering::Relaxed);
-            let left = SYST::get_current();
-            let is_uncounted = SCB::is_pendst_pending();
-            let after = ROUNDS.load(Ordering::Relaxed);
-            // When the counter starts over between the two, its value belongs to neither. A round that is over but not
-            // counted yet is counted before the next try, because interrupts are on wherever the clock is read.
-            if before == after && !is_uncounted {
-                // The interrupt comes with the 0 that ends a round: 0 is the first tick of the next one.
-                let elapsed = RELOAD.wrapping_add(1).wrapping_sub(left) & RELOAD;
-                return (u64::from(before) << 24) + u64::from(elapsed);
-            }
-        }
+        ticks(RELOAD)
     }
 }
 
@@ -88,10 +72,45 @@ impl Clock for CycleClock {
     }
 }
 
+/// Starts SysTick at the core's clock; it starts over after `reload + 1` ticks.
+pub(crate) fn start(syst: &mut SYST, reload: u32) {
+    syst.set_clock_source(SystClkSource::Core);
+    syst.set_reload(reload);
+    syst.clear_current();
+    syst.enable_interrupt();
+    syst.enable_counter();
+}
+
+/// Ticks since the start, for the reload value that SysTick was started with.
+#[inline(always)]
+pub(crate) fn ticks(reload: u32) -> u64 {
+    loop {
+        let before = ROUNDS.load(Ordering::Relaxed);
+        let left = SYST::get_current();
+        let is_uncounted = SCB::is_pendst_pending();
+        let after = ROUNDS.load(Ordering::Relaxed);
+        // When the counter starts over between the two, its value belongs to neither. A round that is over but not
+        // counted yet is counted before the next try, because interrupts are on wherever the clock is read.
+        if before == after && !is_uncounted {
+            // The interrupt comes with the 0 that ends a round: 0 is the first tick of the next one.
+            let elapsed = if left == 0 { 0 } else { reload.wrapping_add(1).wrapping_sub(left) };
+            return u64::from(before) * (u64::from(reload) + 1) + u64::from(elapsed);
+        }
+    }
+}
+
 /// SysTick starts over: counts the round.
 #[exception]
 fn SysTick() {
     ROUNDS.fetch_add(1, Ordering::Relaxed);
+    #[cfg(feature = "ticker")]
+    crate::ticker::wake();
+}
+
+/// How often SysTick started over.
+#[cfg(feature = "ticker")]
+pub(crate) fn rounds() -> u32 {
+    ROUNDS.load(Ordering::Relaxed)
 }
 
 /// Largest value of SysTick's 24 bits.

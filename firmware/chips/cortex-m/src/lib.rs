@@ -6,8 +6,12 @@ mod clock;
 pub mod semihosting;
 mod slot;
 mod stack;
+#[cfg(feature = "ticker")]
+mod ticker;
 
 pub use arena::ArenaMemory;
 pub use clock::{CycleClock, InstructionClock};
 pub use slot::model_slot;
 pub use stack::PaintedStack;
+#[cfg(feature = "ticker")]
+pub use ticker::{Period, Ticker};

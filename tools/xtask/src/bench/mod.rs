@@ -12,7 +12,7 @@ mod models;
 pub mod pages;
 mod peers;
 mod program;
-mod reference;
+pub mod reference;
 mod row;
 mod table;
 

@@ -121,7 +121,8 @@ fn may_be_unsafe(file: &Path) -> bool {
 }
 
 /// Chips, and programs with a reset vector.
-const UNSAFE_FOLDERS: [&str; 4] = ["firmware/boards", "firmware/chips", "firmware/bench", "firmware/contract"];
+const UNSAFE_FOLDERS: [&str; 5] =
+    ["firmware/boards", "firmware/chips", "firmware/bench", "firmware/contract", "firmware/realtime"];
 
 fn check_tract(file: &Path, code: &Code, findings: &mut Vec<Finding>) {
     if file.starts_with("tools/compiler/src/import") {
