@@ -19,6 +19,7 @@ fn image(model: &str, isa: Isa) -> AlignedBytes {
         calibration: None,
         method: RangeMethod::MinMax,
         constant_channels: ConstantChannels::Remove,
+        most_slice_instructions: None,
     };
     convert(&request, &mut |_| {}).unwrap().image
 }
