@@ -27,23 +27,22 @@ pub fn conv_2d_i8(conv: &Conv2d, padding: i8, limits: [i8; 2], stream: &[u32], p
     let patch = scratch.start;
     let copies = patch.checked_add(n_taps.checked_mul(4)?)?;
     let spill = copies.checked_add(n_taps.checked_mul(2)?)?;
-    gather.for_each_piece(input.len(), |first, piece| {
+    let mut walk = Walk::new(&gather, input.len());
+    while let Some(Piece { first, pixel, n_pairs }) = walk.next() {
         let target = output.start.wrapping_add(first.wrapping_mul(n_outputs));
-        let (pixel, next) = match piece {
-            Piece::Inside { pixel, n_pairs } => {
-                let source = input.start.wrapping_add(gather.corner(&gather.taps(pixel)));
-                return pairs.multiply(region, Places { source, target, patch }, n_pairs, stream);
-            }
-            Piece::Copied { pixel, next } => (pixel, next),
-        };
+        if n_pairs > 0 {
+            let source = input.start.wrapping_add(gather.corner(&gather.taps(pixel)));
+            pairs.multiply(region, Places { source, target, patch }, n_pairs, stream)?;
+            continue;
+        }
         let [source, both] = region.get_disjoint_mut([input.clone(), copies..spill]).ok()?;
         let (one, other) = both.split_at_mut_checked(n_taps)?;
         gather.copy(source, one, pixel)?;
-        if let Some(next) = next {
-            gather.copy(source, other, next)?;
-        }
         // The pixel behind the last is computed from what is there, into scratch.
-        let is_last = next.is_none();
+        let is_last = first.wrapping_add(1) == walk.n_pixels;
+        if !is_last {
+            gather.copy(source, other, pixel.next(gather.width))?;
+        }
         let places = Places { source: copies, target: if is_last { spill } else { target }, patch };
         let copied = PixelPairs { pixel_step: n_taps, row_step: pairs.row_taps, ..*pairs };
         copied.multiply(region, places, 1, stream)?;
@@ -51,8 +50,7 @@ pub fn conv_2d_i8(conv: &Conv2d, padding: i8, limits: [i8; 2], stream: &[u32], p
             let [target, source] = region.get_disjoint_mut([target..output.end, spill..scratch.end]).ok()?;
             copy_rows(source, target, n_outputs, 1, [0, 0])?;
         }
-        Some(())
-    })?;
+    }
     clamp(region.get_mut(output)?, limits);
     Some(())
 }
@@ -78,18 +76,17 @@ pub struct PairCounts {
 pub fn count_pairs(conv: &Conv2d) -> PairCounts {
     let gather = Gather::new(conv, 0);
     let mut counts = PairCounts::default();
-    let walked = gather.for_each_piece(conv.window.input_elements(), |_, piece| {
-        let (pixel, next) = match piece {
-            Piece::Inside { n_pairs, .. } => {
-                counts.runs = counts.runs.wrapping_add(1);
-                counts.pairs = counts.pairs.wrapping_add(n_pairs);
-                return Some(());
-            }
-            Piece::Copied { pixel, next } => (pixel, next),
-        };
+    let mut walk = Walk::new(&gather, conv.window.input_elements());
+    while let Some(Piece { first, pixel, n_pairs }) = walk.next() {
+        if n_pairs > 0 {
+            counts.runs = counts.runs.wrapping_add(1);
+            counts.pairs = counts.pairs.wrapping_add(n_pairs);
+            continue;
+        }
         counts.pairs = counts.pairs.wrapping_add(1);
         counts.copied_pairs = counts.copied_pairs.wrapping_add(1);
-        for pixel in [Some(pixel), next].into_iter().flatten() {
+        let copied = [pixel, pixel.next(gather.width)];
+        for pixel in copied.into_iter().take(walk.n_pixels.wrapping_sub(first)) {
             let PixelTaps { y, x } = gather.taps(pixel);
             if y.count > 0 && x.count > 0 {
                 let run = x.count.wrapping_mul(gather.depth);
@@ -98,18 +95,50 @@ pub fn count_pairs(conv: &Conv2d) -> PairCounts {
                 counts.copied_words = counts.copied_words.wrapping_add(y.count.wrapping_mul(run / 4 + run % 4));
             }
         }
-        Some(())
-    });
-    walked.map_or(PairCounts::default(), |()| counts)
+    }
+    counts
 }
 
 /// Pixels that are computed together.
-#[derive(Clone, Copy)]
-enum Piece {
-    /// Pairs from this pixel to the right, read where they are.
-    Inside { pixel: Pixel, n_pairs: usize },
-    /// One pair whose taps are copied first; the last pixel may be alone.
-    Copied { pixel: Pixel, next: Option<Pixel> },
+struct Piece {
+    /// How many pixels come before.
+    first: usize,
+    /// The first pixel.
+    pixel: Pixel,
+    /// Pairs from there to the right that are read where they are; 0 for one pair whose taps are copied first.
+    n_pairs: usize,
+}
+
+/// All pixels in ascending order.
+struct Walk<'a> {
+    gather: &'a Gather,
+    input_len: usize,
+    n_pixels: usize,
+    done: usize,
+    pixel: Pixel,
+}
+
+impl<'a> Walk<'a> {
+    fn new(gather: &'a Gather, input_len: usize) -> Self {
+        let n_pixels = gather.height.wrapping_mul(gather.width);
+        Self { gather, input_len, n_pixels, done: 0, pixel: Pixel { row: 0, column: 0 } }
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Piece> {
+        if self.done >= self.n_pixels {
+            return None;
+        }
+        let (first, pixel) = (self.done, self.pixel);
+        let n_pairs = self.gather.pairs_inside(pixel, self.input_len);
+        let n_pixels = n_pairs.max(1).wrapping_mul(2);
+        self.done = first.wrapping_add(n_pixels);
+        self.pixel = match n_pairs {
+            0 => pixel.next(self.gather.width).next(self.gather.width),
+            _ => Pixel { column: pixel.column.wrapping_add(n_pixels), ..pixel }.wrapped(self.gather.width),
+        };
+        Some(Piece { first, pixel, n_pairs })
+    }
 }
 
 /// An output pixel.
@@ -120,15 +149,12 @@ struct Pixel {
 }
 
 impl Pixel {
-    fn advance(&mut self, width: usize) {
-        self.column = self.column.wrapping_add(1);
-        self.wrap(width);
+    fn next(self, width: usize) -> Self {
+        Self { column: self.column.wrapping_add(1), ..self }.wrapped(width)
     }
 
-    fn wrap(&mut self, width: usize) {
-        if self.column == width {
-            (self.row, self.column) = (self.row.wrapping_add(1), 0);
-        }
+    fn wrapped(self, width: usize) -> Self {
+        if self.column == width { Self { row: self.row.wrapping_add(1), column: 0 } } else { self }
     }
 }
 
@@ -183,31 +209,6 @@ impl Gather {
             padding,
             run: if neighbours { kernel[1].wrapping_mul(depth) } else { 0 },
         }
-    }
-
-    /// Calls `compute` for all pixels in ascending order, with how many there were before.
-    #[inline(always)]
-    fn for_each_piece(&self, input_len: usize, mut compute: impl FnMut(usize, Piece) -> Option<()>) -> Option<()> {
-        let n_pixels = self.height.checked_mul(self.width)?;
-        let mut pixel = Pixel { row: 0, column: 0 };
-        let mut done = 0usize;
-        while done < n_pixels {
-            let n_pairs = self.pairs_inside(pixel, input_len);
-            if n_pairs > 0 {
-                compute(done, Piece::Inside { pixel, n_pairs })?;
-                pixel.column = pixel.column.wrapping_add(n_pairs.wrapping_mul(2));
-                pixel.wrap(self.width);
-                done = done.wrapping_add(n_pairs.wrapping_mul(2));
-                continue;
-            }
-            let first = pixel;
-            pixel.advance(self.width);
-            let next = (done.wrapping_add(1) < n_pixels).then_some(pixel);
-            compute(done, Piece::Copied { pixel: first, next })?;
-            pixel.advance(self.width);
-            done = done.wrapping_add(2);
-        }
-        Some(())
     }
 
     fn taps(&self, pixel: Pixel) -> PixelTaps {
