@@ -29,7 +29,10 @@ use crate::tensor::ElementType;
 use bytemuck::Pod;
 
 /// An operator at one precision.
+///
+/// Its fields lie in this order, so that tools find `run`, the last, in a linked program.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Operator {
     /// Number in the plan.
     pub code: u16,

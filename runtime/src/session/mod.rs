@@ -101,8 +101,11 @@ impl<'a, 'i> Session<'a, 'i> {
 
     /// Runs the whole plan.
     ///
+    /// Not inlined: tools compute the worst-case stack of the function with this name.
+    ///
     /// # Errors
     /// See [`RunError`]; none can occur with filled inputs after a successful bind.
+    #[inline(never)]
     pub fn run(&mut self) -> Result<(), RunError> {
         self.run_observed(&mut NoObserver)
     }

@@ -10,7 +10,7 @@ use crate::firmware::Noise;
 use crate::process;
 use crate::project::Project;
 use crate::toolchain::cargo;
-use crate::{bench, dist, docs, firmware, kernels, realtime, setup, smoke, symbols, tidy};
+use crate::{bench, dist, docs, firmware, kernels, realtime, setup, sizes, smoke, stack, symbols, tidy};
 
 /// Which steps to run.
 #[derive(Args)]
@@ -52,7 +52,7 @@ fn chosen(names: &[String]) -> Result<Vec<(&'static str, Step)>> {
 
 type Step = fn(&Project) -> Result<()>;
 
-const STEPS: [(&str, Step); 15] = [
+const STEPS: [(&str, Step); 17] = [
     ("setup", |project| setup::run(project, &setup::Options::default())),
     ("tidy", tidy::run),
     ("rustfmt", rustfmt),
@@ -63,6 +63,8 @@ const STEPS: [(&str, Step); 15] = [
     ("panics in the firmware", panics),
     ("kernels on every instruction set", kernels::run),
     ("1 kHz beside inference", realtime::run),
+    ("stack of every operator", |project| stack::run(project, &stack::Options::default())),
+    ("size of the bare runtime", |project| sizes::run(project, &sizes::Options::bare_check())),
     ("costs of the models", |project| bench::run(project, &bench::Options::quick_check())),
     ("tables in the documentation", |project| docs::run(project, &docs::Options { check: true })),
     ("demo", crate::demo::run),

@@ -9,10 +9,13 @@ mod docs;
 mod firmware;
 mod kernels;
 mod process;
+mod program;
 mod project;
 mod realtime;
 mod setup;
+mod sizes;
 mod smoke;
+mod stack;
 mod symbols;
 mod tidy;
 mod tinfer;
@@ -49,6 +52,10 @@ enum Task {
     Dist(dist::Options),
     /// Measure every model on every emulated board
     Bench(bench::Options),
+    /// Show what takes the flash of a program
+    Sizes(sizes::Options),
+    /// Compute the worst-case stack of every operator, from the linked firmware of every board
+    Stack(stack::Options),
     /// Rewrite the generated tables of the documentation
     Docs(docs::Options),
 }
@@ -63,6 +70,8 @@ fn main() -> ExitCode {
         Task::Firmware(options) => firmware::run(&project, &options),
         Task::Dist(options) => dist::run(&project, &options),
         Task::Bench(options) => bench::run(&project, &options),
+        Task::Sizes(options) => sizes::run(&project, &options),
+        Task::Stack(options) => stack::run(&project, &options),
         Task::Docs(options) => docs::run(&project, &options),
     });
     match outcome {

@@ -97,6 +97,7 @@ fn text(converted: &Converted, output: &str) -> String {
         ("  of it weights", report.weights_bytes),
         (&arena_in, report.arena_bytes),
         ("  of it scratch", report.scratch_bytes),
+        ("stack at most", report.stack_bytes),
     ];
     for (what, n) in sizes {
         let _ = writeln!(text, "{what:<18}{:>12} bytes", bytes(n));

@@ -77,6 +77,7 @@ fn image_text(report: &ImageReport) -> String {
         ("arena", report.arena_bytes),
         ("state", report.state_bytes),
         ("scratch", report.scratch_bytes),
+        ("stack", report.stack_bytes),
     ];
     for (what, n) in sizes {
         let _ = writeln!(text, "{what:<10} {:>10} bytes", bytes(n));

@@ -28,6 +28,7 @@ pub(super) struct ImageBuilder {
 pub(super) struct Sizes {
     pub arena_bytes: u32,
     pub scratch_bytes: u32,
+    pub stack_bytes: u32,
     pub macs: u64,
     pub work: u64,
 }
@@ -151,7 +152,7 @@ impl ImageBuilder {
             arena_bytes: sizes.arena_bytes,
             state_bytes: 0,
             scratch_bytes: sizes.scratch_bytes,
-            stack_bytes: 0,
+            stack_bytes: sizes.stack_bytes,
             macs: sizes.macs,
             work: sizes.work,
         };

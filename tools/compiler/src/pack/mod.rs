@@ -7,6 +7,7 @@ mod builder;
 mod elementwise;
 mod movement;
 mod products;
+mod stack;
 mod step;
 mod windows;
 
@@ -148,6 +149,7 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
     let sizes = Sizes {
         arena_bytes: u32::try_from(planned.arena_bytes).map_err(|_| PackError::TooLarge { what: "arena" })?,
         scratch_bytes: u32::try_from(planned.scratch_bytes()).map_err(|_| PackError::TooLarge { what: "scratch" })?,
+        stack_bytes: 0,
         macs: graph.macs(),
         work: u64::MAX,
     };
@@ -166,7 +168,9 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
         layer.instructions_estimate = estimate.map(|e| e.instructions);
         layer.milliseconds_estimate = estimate.and_then(|e| e.milliseconds);
     }
-    let bytes = image.finish(isa, &specs, &manifest, &Sizes { work, ..sizes })?;
+    let stack_bytes = stack::stack_bytes(&checked, isa);
+    manifest.stack_bytes = stack_bytes;
+    let bytes = image.finish(isa, &specs, &manifest, &Sizes { stack_bytes, work, ..sizes })?;
     Ok(Packed { bytes: AlignedBytes::from_slice(&bytes), layers, weights_bytes: image.weights_bytes() })
 }
 

@@ -11,7 +11,7 @@ mod emulator;
 mod models;
 pub mod pages;
 mod peers;
-mod program;
+pub mod program;
 pub mod reference;
 mod row;
 mod table;
@@ -27,7 +27,7 @@ use crate::tinfer::{Echo, Tinfer};
 use crate::toolchain::CrossToolchain;
 
 use models::{Converted, Model};
-use row::Row;
+use row::{Linked, Row};
 
 /// What to measure and what to do with it.
 #[derive(Args, Default)]
@@ -147,7 +147,7 @@ fn measure(project: &Project, tinfer: &Tinfer, model: &Model, board: &Board) -> 
     let elf = program::build(project, board, Some(&image))?;
     let measured = emulator::run(board, &elf, &reference.slot, &tinfer.folder)?;
     measured.compare(&reference)?;
-    let row = Row::new(model, board, converted, &program::flash_bytes(&elf)?, &measured, &reference);
-    row.check_stack()?;
-    Ok(row)
+    let linked = Linked::read(&elf)?;
+    linked.check_stack(&measured, &converted)?;
+    Ok(Row::new(model, board, converted, &linked, &measured, &reference))
 }

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use object::{Object, ObjectSection, SectionFlags, SectionKind, elf};
+use anyhow::Result;
 use tinfer_build::Board;
 
 use crate::firmware;
@@ -16,11 +15,45 @@ use crate::toolchain::CrossToolchain;
 /// # Errors
 /// No compiler for the board's target, or what the compiler said.
 pub fn build(project: &Project, board: &Board, image: Option<&Path>) -> Result<PathBuf> {
+    build_kind(project, board, image, Kind::Measuring)
+}
+
+/// A program of `firmware/bench`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Runs a model and reports what it costs.
+    Measuring,
+    /// The same, linked for speed on every instruction set, as firmware is.
+    MeasuringForSpeed,
+    /// Runs int8 dense layers and reports nothing.
+    Bare,
+}
+
+impl Kind {
+    fn binary(self) -> &'static str {
+        match self {
+            Self::Measuring | Self::MeasuringForSpeed => "tinfer-bench",
+            Self::Bare => "tinfer-bare",
+        }
+    }
+}
+
+/// [`build`] of any of the programs; the bare one does not look at the image.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_kind(project: &Project, board: &Board, image: Option<&Path>, kind: Kind) -> Result<PathBuf> {
     let toolchain = CrossToolchain::require(&board.target)?;
     let target_folder = project.firmware_target_folder();
     let mut command = toolchain.cargo("build", &target_folder, &firmware::flags(board));
-    command.current_dir(project.root().join("firmware")).args(["--package", PACKAGE, "--quiet"]);
-    if board.isa != "portable" {
+    command.current_dir(project.root().join("firmware")).args([
+        "--package",
+        PACKAGE,
+        "--bin",
+        kind.binary(),
+        "--quiet",
+    ]);
+    if board.isa != "portable" && kind != Kind::MeasuringForSpeed {
         // Links the program for size. Where inner loops are assembly this costs no instruction and saves a fifth of
         // the program; portable kernels would be a quarter slower.
         command.args(["--config", "profile.release.opt-level=\"s\""]);
@@ -30,23 +63,7 @@ pub fn build(project: &Project, board: &Board, image: Option<&Path>) -> Result<P
         command.env("TINFER_MODEL", image);
     }
     process::run(&mut command)?;
-    Ok(target_folder.join(&board.target).join("release").join(PACKAGE))
-}
-
-/// What the program takes of the flash, without the model: code, constants, and the first values of variables.
-///
-/// # Errors
-/// A file that is no ELF file.
-pub fn flash_bytes(elf: &Path) -> Result<u64> {
-    let bytes = std::fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
-    let program = object::File::parse(&*bytes)?;
-    let is_stored = |section: &object::Section<'_, '_>| match section.flags() {
-        SectionFlags::Elf { sh_flags } => {
-            sh_flags & u64::from(elf::SHF_ALLOC) != 0 && section.kind() != SectionKind::UninitializedData
-        }
-        _ => false,
-    };
-    Ok(program.sections().filter(is_stored).map(|section| section.size()).sum())
+    Ok(target_folder.join(&board.target).join("release").join(kind.binary()))
 }
 
 const PACKAGE: &str = "tinfer-bench";

@@ -1,5 +1,7 @@
 //! One model on one board, measured.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 use serde::Serialize;
 use tinfer_build::Board;
@@ -8,6 +10,7 @@ use super::emulator::Measured;
 use super::models::{Converted, Model};
 use super::peers::{self, Peer};
 use super::reference::Reference;
+use crate::program::{self, Program, RUN, StackBounds};
 
 /// What a model costs on a board; its fields are keys of `cargo xtask bench --json`.
 #[derive(Debug, Serialize)]
@@ -25,7 +28,7 @@ pub struct Row {
     pub image_bytes: u64,
     /// Tensors and scratch.
     pub arena_bytes: u64,
-    /// Worst case of a run, from the call graph; 0 when unknown.
+    /// Worst case of a run and an interrupt in it, from the call graph.
     pub stack_bytes: u64,
     /// What the run used, from the paint that it removed.
     pub stack_high_water_bytes: u64,
@@ -36,6 +39,49 @@ pub struct Row {
     pub peer: Option<Peer>,
     /// Instructions by the peer's.
     pub ratio: Option<f64>,
+}
+
+/// What is read from the linked program.
+pub struct Linked {
+    flash_bytes: u64,
+    run_stack_bytes: u64,
+    interrupt_stack_bytes: u64,
+}
+
+impl Linked {
+    /// Reads the ELF file of the measuring program.
+    ///
+    /// # Errors
+    /// A program whose stack has no bound.
+    pub fn read(elf: &Path) -> Result<Self> {
+        let program = Program::read(elf)?;
+        let mut bounds = StackBounds::new(&program);
+        Ok(Self {
+            flash_bytes: program::flash_bytes(elf)?,
+            run_stack_bytes: bounds.function(RUN)?.into(),
+            interrupt_stack_bytes: bounds.interrupt()?.into(),
+        })
+    }
+
+    /// A bound that is no bound is an error.
+    ///
+    /// # Errors
+    /// The device used more than the program's bound, or the program may use more than the image says.
+    pub fn check_stack(&self, measured: &Measured, converted: &Converted) -> Result<()> {
+        let (seen, bound) = (measured.stack_bytes, self.stack_bytes());
+        if seen > bound {
+            bail!("the run used {seen} bytes of stack, the bound from its call graph is {bound}");
+        }
+        let (run, stated) = (self.run_stack_bytes, converted.stack_bytes);
+        if run > stated {
+            bail!("a run may use {run} bytes of stack, its image says {stated}: run `cargo xtask stack --write`");
+        }
+        Ok(())
+    }
+
+    fn stack_bytes(&self) -> u64 {
+        self.run_stack_bytes + self.interrupt_stack_bytes
+    }
 }
 
 /// One step.
@@ -73,7 +119,7 @@ impl Row {
         model: &Model,
         board: &Board,
         converted: Converted,
-        program_bytes: &u64,
+        linked: &Linked,
         measured: &Measured,
         reference: &Reference,
     ) -> Self {
@@ -96,10 +142,10 @@ impl Row {
             macs: converted.macs,
             instructions,
             instructions_per_mac: instructions as f64 / converted.macs.max(1) as f64,
-            program_bytes: *program_bytes,
+            program_bytes: linked.flash_bytes,
             image_bytes: converted.image_bytes,
             arena_bytes: converted.arena_bytes,
-            stack_bytes: converted.stack_bytes,
+            stack_bytes: linked.stack_bytes(),
             stack_high_water_bytes: measured.stack_bytes,
             estimate: layers.iter().map(|layer| layer.estimate).sum(),
             layers,
@@ -135,15 +181,6 @@ impl Row {
             .collect();
         if !far.is_empty() {
             bail!("{}", far.join("; "));
-        }
-        Ok(())
-    }
-
-    /// A bound that is no bound is an error.
-    pub fn check_stack(&self) -> Result<()> {
-        let (seen, bound) = (self.stack_high_water_bytes, self.stack_bytes);
-        if bound != 0 && seen > bound {
-            bail!("the run used {seen} bytes of stack, its bound is {bound}: run `cargo xtask stack --write`");
         }
         Ok(())
     }

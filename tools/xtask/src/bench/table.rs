@@ -32,7 +32,7 @@ pub fn costs(rows: &[Row]) -> String {
             grouped(row.program_bytes),
             grouped(row.image_bytes),
             grouped(row.arena_bytes),
-            if row.stack_bytes == 0 { "?".to_owned() } else { grouped(row.stack_bytes) },
+            grouped(row.stack_bytes),
             grouped(row.stack_high_water_bytes),
         ]
     });

@@ -21,7 +21,8 @@ pub fn targets(code: &[u8], address: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-fn branch_offset(first: u16, second: u16) -> Option<i32> {
+/// What the 32-bit `BL` or `B.W` adds to its address + 4; `None` for other instructions.
+pub fn branch_offset(first: u16, second: u16) -> Option<i32> {
     if first & 0xf800 != 0xf000 || second & 0x9000 != 0x9000 {
         return None;
     }

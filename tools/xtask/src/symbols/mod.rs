@@ -11,6 +11,8 @@
 
 mod branches;
 
+pub use branches::branch_offset;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
