@@ -133,7 +133,11 @@ fn text(converted: &Converted, output: &str) -> String {
     for s in &report.streamed {
         let [producer, consumer] = [&s.producer, &s.consumer].map(|name| shortened(name));
         let _ = writeln!(text, "{producer} and {consumer} run in {} strips of rows,", s.n_strips);
-        let _ = writeln!(text, "  which computes {} MACs again", bytes(s.repeated_macs as usize));
+        let n = bytes(s.repeated_macs.unsigned_abs() as usize);
+        let _ = match s.repeated_macs {
+            0.. => writeln!(text, "  which computes {n} MACs again"),
+            _ => writeln!(text, "  which spares {n} MACs of rows that nobody reads"),
+        };
     }
     match report.transposes.len() {
         0 => text += "no transposes are left\n",
