@@ -3,9 +3,7 @@
 //! The least that runs a model: checks, binds and runs one whose steps are int8 dense layers, and says nothing but
 //! whether it ran. `cargo xtask sizes --bare` weighs it.
 
-use core::panic::PanicInfo;
-
-use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_rt::entry;
 use tinfer::operators::Operator;
 use tinfer::{Image, Session};
 use tinfer_cortex_m::{model_slot, semihosting};
@@ -43,22 +41,4 @@ fn run(slot: &[u8], arena: &mut [u8]) -> Option<()> {
     session.output(0).ok().map(|_| ())
 }
 
-/// No interrupt is switched on; the linker script wants one vector.
-#[unsafe(link_section = ".vector_table.interrupts")]
-#[unsafe(no_mangle)]
-static __INTERRUPTS: [unsafe extern "C" fn(); 1] = [DefaultHandler];
-
-unsafe extern "C" {
-    /// Of `cortex-m-rt`: does nothing for ever.
-    fn DefaultHandler();
-}
-
-#[panic_handler]
-fn panic(_: &PanicInfo) -> ! {
-    semihosting::fail()
-}
-
-#[exception]
-unsafe fn HardFault(_: &ExceptionFrame) -> ! {
-    semihosting::fail()
-}
+tinfer_cortex_m::end_by_semihosting!();

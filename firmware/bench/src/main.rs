@@ -8,10 +8,8 @@
 mod measure;
 mod report;
 
-use core::panic::PanicInfo;
-
 use cortex_m::Peripherals;
-use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_rt::entry;
 use tinfer_cortex_m::{InstructionClock, PaintedStack, model_slot, semihosting};
 
 use crate::report::Report;
@@ -33,22 +31,4 @@ fn main() -> ! {
     }
 }
 
-/// No interrupt is switched on; the linker script wants one vector.
-#[unsafe(link_section = ".vector_table.interrupts")]
-#[unsafe(no_mangle)]
-static __INTERRUPTS: [unsafe extern "C" fn(); 1] = [DefaultHandler];
-
-unsafe extern "C" {
-    /// Of `cortex-m-rt`: does nothing for ever.
-    fn DefaultHandler();
-}
-
-#[panic_handler]
-fn panic(_: &PanicInfo) -> ! {
-    semihosting::fail()
-}
-
-#[exception]
-unsafe fn HardFault(_: &ExceptionFrame) -> ! {
-    semihosting::fail()
-}
+tinfer_cortex_m::end_by_semihosting!();

@@ -13,10 +13,8 @@ mod control;
 mod inference;
 mod report;
 
-use core::panic::PanicInfo;
-
 use cortex_m::{Peripherals, singleton};
-use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_rt::entry;
 use embassy_executor::Executor;
 use tinfer::{Image, Session};
 use tinfer_cortex_m::{Ticker, model_slot, semihosting};
@@ -59,22 +57,4 @@ fn session(slot: &'static [u8]) -> Option<Session<'static, 'static>> {
     Session::bind(image, arena, OPERATORS).ok()
 }
 
-/// No interrupt but SysTick is switched on; the linker script wants one vector.
-#[unsafe(link_section = ".vector_table.interrupts")]
-#[unsafe(no_mangle)]
-static __INTERRUPTS: [unsafe extern "C" fn(); 1] = [DefaultHandler];
-
-unsafe extern "C" {
-    /// Of `cortex-m-rt`: does nothing for ever.
-    fn DefaultHandler();
-}
-
-#[panic_handler]
-fn panic(_: &PanicInfo) -> ! {
-    semihosting::fail()
-}
-
-#[exception]
-unsafe fn HardFault(_: &ExceptionFrame) -> ! {
-    semihosting::fail()
-}
+tinfer_cortex_m::end_by_semihosting!();

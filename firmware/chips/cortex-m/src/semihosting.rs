@@ -42,3 +42,29 @@ unsafe fn call(operation: usize, argument: usize) {
 const APPLICATION_EXIT: usize = 0x2_0026;
 /// ADP_Stopped_RunTimeErrorUnknown.
 const RUN_TIME_ERROR: usize = 0x2_0023;
+
+/// What ends a program that no interrupt enters but the processor's own: one vector, because the linker script wants it,
+/// and a panic and a fault that end the emulator. For a program that depends on `cortex-m-rt`, once.
+#[macro_export]
+macro_rules! end_by_semihosting {
+    () => {
+        #[unsafe(link_section = ".vector_table.interrupts")]
+        #[unsafe(no_mangle)]
+        static __INTERRUPTS: [unsafe extern "C" fn(); 1] = [DefaultHandler];
+
+        unsafe extern "C" {
+            /// Of `cortex-m-rt`: does nothing for ever.
+            fn DefaultHandler();
+        }
+
+        #[panic_handler]
+        fn panic(_: &core::panic::PanicInfo) -> ! {
+            $crate::semihosting::fail()
+        }
+
+        #[cortex_m_rt::exception]
+        unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
+            $crate::semihosting::fail()
+        }
+    };
+}
