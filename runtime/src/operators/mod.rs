@@ -215,6 +215,7 @@ operators![
     &mve::add::ADD_I8_MVE,
     &mve::pool_2d::MAX_POOL_2D_I8_MVE,
     &mve::pool_2d::AVERAGE_POOL_2D_I8_MVE,
+    &mve::depthwise_conv_2d::DEPTHWISE_WINDOWS_I8_MVE,
     &armv7em::conv_2d::CONV_2D_I8_ARMV7EM,
     &armv7em::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_ARMV7EM,
     &armv7em::fully_connected::FULLY_CONNECTED_I8_ARMV7EM,

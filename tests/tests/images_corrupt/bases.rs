@@ -109,7 +109,7 @@ pub fn bases() -> Vec<Base> {
             bases.push(Base::new(&format!("{name} int8 for {}", isa.name()), &graph(ElementType::I8), isa));
         }
     }
-    bases.push(Base::new("windows int8 for mve", &windows(ElementType::I8), Isa::Mve));
+    bases.push(Base::new("large windows int8 for mve", &large_windows(ElementType::I8), Isa::Mve));
     let imported = import(&root().join("models/digits-cnn/digits-cnn.onnx"), &ImportOptions::default()).unwrap();
     bases.push(Base::new("digits-cnn", &simplify(lower(&imported).unwrap()).graph, Isa::Portable));
     bases
@@ -161,6 +161,20 @@ fn windows(precision: ElementType) -> Graph {
     let operator = Operator::AveragePool2d { window, count_include_pad: false, clamp: Clamp::default() };
     let mean = b.node(operator, &[y], &[1, 1, 1, 3]);
     b.finish(&[y, mean])
+}
+
+/// Depthwise windows of many taps, in a plane and along an axis.
+fn large_windows(precision: ElementType) -> Graph {
+    let mut b = Builder::new("large windows", precision);
+    let x = b.input("x", &[1, 9, 6, 3]);
+    let window = Window { kernel: [5, 5], stride: [1, 1], dilation: [1, 1], padding: [2, 2] };
+    let clamp = Clamp { min: Some(0.0), max: Some(6.0) };
+    let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp };
+    let y = b.layer(operator, x, &[5, 5, 3], 3, &[1, 9, 6, 3]);
+    let window = Window { kernel: [17, 1], stride: [2, 1], dilation: [1, 1], padding: [8, 0] };
+    let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp: Clamp::default() };
+    let y = b.layer(operator, y, &[17, 1, 3], 3, &[1, 5, 6, 3]);
+    b.finish(&[y])
 }
 
 /// Functions of single elements, with broadcasting and constants, and Softmax.

@@ -148,8 +148,9 @@ impl Layer for DepthwiseConv2dLayer {
             _ => (random.range(1, MAX_CHANNELS as u32), 1),
         };
         let outputs = inputs * multiplier;
-        let window = match random.below(3) {
-            0 => windows::window(random, inputs, outputs),
+        let window = match random.below(7) {
+            0 | 1 => windows::window(random, inputs, outputs),
+            2 => windows::long_window(random, inputs, outputs),
             _ => windows::usual_window(random, inputs, outputs),
         };
         let channels = Channels::draw(random, outputs as usize, window.kernel_elements());

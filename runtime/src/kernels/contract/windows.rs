@@ -130,6 +130,37 @@ pub(super) fn usual_window(random: &mut Random, input_channels: u32, output_chan
     }
 }
 
+/// A window over time: many taps along one axis, up to three along the other.
+pub(super) fn long_window(random: &mut Random, input_channels: u32, output_channels: u32) -> Window2d {
+    loop {
+        let is_high = random.one_in(2);
+        let mut axis = |is_long: bool| {
+            let kernel = if is_long { random.range(5, 40) } else { random.range(1, 3) };
+            let stride = random.range(1, 2);
+            let padding = if random.one_in(2) { kernel / 2 } else { 0 };
+            let input = if is_long { random.range(5, 50) } else { random.range(1, 4) };
+            [input, kernel, stride, padding, (input + 2 * padding).saturating_sub(kernel) / stride + 1]
+        };
+        let (y, x) = (axis(is_high), axis(!is_high));
+        let window = Window2d {
+            input: [y[0], x[0], input_channels],
+            kernel: [y[1], x[1]],
+            stride: [y[2], x[2]],
+            dilation: [1; 2],
+            padding: [y[3], x[3]],
+            output: [y[4], x[4], output_channels],
+        };
+        let fits = [
+            window.input_elements(),
+            window.output_elements(),
+            window.kernel_elements().saturating_mul(output_channels as usize),
+        ];
+        if let (Some(window), true) = (window.check(), fits.iter().all(|&n| n <= CAPACITY)) {
+            return window;
+        }
+    }
+}
+
 /// A convolution with one group and a [`usual_window`].
 pub(super) fn usual_conv(random: &mut Random) -> Conv2d {
     loop {

@@ -5,8 +5,9 @@
 // The only unsafe code of these kernels.
 #![cfg_attr(all(target_arch = "arm", kernel_isa = "mve"), allow(unsafe_code))]
 
+use super::chunks::Chunks;
 use super::layout::{CHANNELS, DEPTHWISE_WORDS, padded_taps, stream_words};
-use super::plane::{GROUP, Plane};
+use super::plane::{GROUP, PairLanes, Plane};
 use super::pool_2d::MOST_TAPS;
 use crate::fixed_point::PairMultiplier;
 use crate::kernels::parameters::OutputI8;
@@ -25,7 +26,7 @@ use super::twins as implementation;
 #[cfg(all(target_arch = "arm", kernel_isa = "mve"))]
 mod implementation {
     pub(super) use super::elements::{add, clamp, copy_lattice, copy_runs, largest, sums};
-    pub(super) use super::planes::convolve;
+    pub(super) use super::planes::{convolve, convolve_chunks};
     pub(super) use super::products::{multiply_one, multiply_pairs};
 }
 
@@ -177,38 +178,47 @@ pub(super) struct Planes {
     pub n_channels: usize,
 }
 
+impl Planes {
+    /// Leaves out the pixels that no window reaches. `None` when the rest, or an output, lies outside of the region, or
+    /// [`GROUP`] of them beyond 16-bit offsets.
+    fn clip<T>(self, plane: &Plane<T>, n_elements: usize) -> Option<Self> {
+        let [length, n_lines] = plane.extents;
+        let [before, lines_before] = self.padding;
+        let [count, line_count] = self.source_counts;
+        let counts = [count.min(length.saturating_sub(before)), line_count.min(n_lines.saturating_sub(lines_before))];
+        let last_channel = self.n_channels.checked_sub(1)?;
+        let is_inside = |start: usize, counts: [usize; 2], [step, line_step]: [usize; 2]| {
+            let [along, across] = counts.map(|n| n.saturating_sub(1));
+            let end =
+                along.checked_mul(step)?.checked_add(across.checked_mul(line_step)?)?.checked_add(last_channel)?;
+            let is_near = step <= usize::from(u16::MAX) / (GROUP - 1);
+            (is_near && end.checked_add(start)? < n_elements).then_some(())
+        };
+        is_inside(self.source, counts, self.source_steps)?;
+        is_inside(self.target, plane.outputs, self.target_steps)?;
+        Some(Self { source_counts: counts, ..self })
+    }
+}
+
 /// Convolves channel after channel; outputs are saturated, not clamped.
 ///
 /// # Shapes
-/// - `region`: input, a plane ([`Plane::bytes`]) that is filled with the padding, and output
+/// - `region`: input, a plane ([`Plane::new`]) that is filled with the padding, and output
 /// - `stream`: a depthwise stream, see [`super::layout`]
 pub(super) fn convolve(
     region: &mut [i8],
-    plane: &Plane,
+    plane: &Plane<PairLanes>,
     planes: Planes,
     stream: &[u32],
     zero_point: i32,
 ) -> Option<()> {
-    let [length, n_lines] = plane.extents;
-    let [before, lines_before] = planes.padding;
-    let [count, line_count] = planes.source_counts;
-    let counts = [count.min(length.saturating_sub(before)), line_count.min(n_lines.saturating_sub(lines_before))];
-    let planes = Planes { source_counts: counts, ..planes };
-    let last_channel = planes.n_channels.checked_sub(1)?;
-    let is_inside = |start: usize, counts: [usize; 2], [step, line_step]: [usize; 2]| {
-        let [along, across] = counts.map(|n| n.saturating_sub(1));
-        let end = along.checked_mul(step)?.checked_add(across.checked_mul(line_step)?)?.checked_add(last_channel)?;
-        let is_near = step <= usize::from(u16::MAX) / (GROUP - 1);
-        (is_near && end.checked_add(start)? < region.len()).then_some(())
-    };
-    is_inside(planes.source, planes.source_counts, planes.source_steps)?;
-    is_inside(planes.target, plane.outputs, planes.target_steps)?;
+    let planes = planes.clip(plane, region.len())?;
     // The last group of a line is whole.
     let ([n_outputs, n_output_lines], [step, line_step]) = (plane.outputs, plane.steps);
     let last_pair = n_outputs.checked_next_multiple_of(GROUP)?.checked_sub(2)?.checked_mul(step)?;
     let read = last_pair.checked_add(n_output_lines.checked_sub(1)?.checked_mul(line_step)?)?;
-    let farthest = plane.pair.reach.checked_add(step.checked_mul(GROUP / 2)?)?;
-    if read.checked_add(plane.pair.reach)? >= plane.bytes()
+    let farthest = plane.taps.reach.checked_add(step.checked_mul(GROUP / 2)?)?;
+    if read.checked_add(plane.taps.reach)? >= plane.bytes()
         || planes.plane.checked_add(plane.bytes())? > region.len()
         || farthest > usize::from(u8::MAX)
         || stream.len() < planes.n_channels.checked_mul(DEPTHWISE_WORDS)?
@@ -216,6 +226,32 @@ pub(super) fn convolve(
         return None;
     }
     implementation::convolve(region, plane, planes, stream, zero_point);
+    Some(())
+}
+
+/// The same in chunks.
+///
+/// # Shapes
+/// - `region`: input, a plane ([`Plane::in_chunks`]) that is filled with the padding, and output
+/// - `stream`: a stream of depthwise windows, see [`super::layout`]
+pub(super) fn convolve_chunks(
+    region: &mut [i8],
+    plane: &Plane<Chunks>,
+    planes: Planes,
+    stream: &[u32],
+    zero_point: i32,
+) -> Option<()> {
+    let planes = planes.clip(plane, region.len())?;
+    let farthest = plane.taps.reach.checked_add(plane.steps.first()?.checked_mul(GROUP / 2)?)?;
+    // `Plane::bytes` counts all that groups and chunks read.
+    if planes.plane.checked_add(plane.bytes())? > region.len()
+        || farthest > usize::from(u8::MAX)
+        || plane.taps.count == 0
+        || stream.len() < planes.n_channels.checked_mul(plane.words())?
+    {
+        return None;
+    }
+    implementation::convolve_chunks(region, plane, planes, stream, zero_point);
     Some(())
 }
 

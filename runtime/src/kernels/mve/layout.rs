@@ -7,11 +7,15 @@
 //!     4 words  of a, 4 of b, 4 of c, 4 of d                           1 word    multiplier
 //!   4 words    multipliers                                            1 word    31 - shift
 //!   4 words    31 - shift, which VRSHL takes
+//!
+//! stream of depthwise windows, per channel: bias, multiplier, 31 - shift; per chunk (chunks.rs) 4 words of 16 taps
 //! ```
 //!
 //! Taps are padded with zeros to a multiple of sixteen, channels with zeros to a multiple of four. Taps of convolutions
 //! are in the order (kernel column, kernel row, input channel), as [`Strip`] holds the input.
 
+use super::chunks::Chunks;
+use super::plane::Plane;
 use crate::fixed_point::Requantizer;
 use crate::kernels::geometry::{self, Conv2d};
 
@@ -172,6 +176,30 @@ impl Products<'_> {
                 let weight = *row.get(c)?;
                 is_zero &= weight == 0;
                 put(weights, tap, weight)?;
+            }
+            let channel = self.channel(c, is_zero)?;
+            (*bias, *multiplier, *shift) = (channel.bias as u32, channel.multiplier as u32, channel.shift as u32);
+        }
+        Some(())
+    }
+
+    /// Writes the stream of depthwise windows of this layer; `None` as for [`Products::pack`].
+    pub fn pack_windows(&self, plane: &Plane<Chunks>, stream: &mut [u32]) -> Option<()> {
+        let n = self.bias.len();
+        if stream.len() != n.checked_mul(plane.words())? || self.requantizers.len() != n {
+            return None;
+        }
+        for (c, block) in stream.chunks_exact_mut(plane.words()).enumerate() {
+            let ([bias, multiplier, shift], weights) = block.split_first_chunk_mut::<3>()?;
+            weights.fill(0);
+            let mut is_zero = true;
+            for (chunk, words) in weights.chunks_exact_mut(LANES / 4).enumerate() {
+                for lane in 0..LANES {
+                    let Some(tap) = plane.tap(chunk, lane) else { continue };
+                    let weight = *self.weights.get(tap.checked_mul(n)?.checked_add(c)?)?;
+                    is_zero &= weight == 0;
+                    put(words, lane, weight)?;
+                }
             }
             let channel = self.channel(c, is_zero)?;
             (*bias, *multiplier, *shift) = (channel.bias as u32, channel.multiplier as u32, channel.shift as u32);

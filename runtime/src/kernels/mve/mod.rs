@@ -10,6 +10,7 @@
 //! outputs at once: `VQDMULH` and `VRSHL`, which are exact from a shift of 32 on (see [`crate::fixed_point`]).
 
 pub mod add;
+pub mod chunks;
 pub mod conv_2d;
 pub mod depthwise_conv_2d;
 pub mod fully_connected;

@@ -10,7 +10,7 @@ pub const GROUP: usize = 8;
 ///
 /// A line lies along the inner axis: the one along which fewer groups of [`GROUP`] outputs cover the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plane {
+pub struct Plane<T> {
     /// The inner axis.
     pub inner: Along,
     /// Elements of a line, lines.
@@ -19,8 +19,8 @@ pub struct Plane {
     pub outputs: [usize; 2],
     /// Elements of the plane from one output to the next along the inner and the outer axis.
     pub steps: [usize; 2],
-    /// What two outputs of a line read.
-    pub pair: PairLanes,
+    /// Which elements belong to an output.
+    pub taps: T,
 }
 
 /// An axis of a picture.
@@ -58,10 +58,10 @@ pub struct PairLanes {
 /// A weight that is zero in every depthwise stream: more than fifteen taps are not taken.
 pub const NO_WEIGHT: u8 = LANES as u8 - 1;
 
-impl Plane {
-    /// The plane of a depthwise convolution.
+impl Plane<PairLanes> {
+    /// The plane of a depthwise convolution that takes two outputs at a time.
     ///
-    /// `None` when [`super::depthwise_conv_2d`] does not take it: several outputs per input channel, two outputs with more
+    /// `None` when [`super::depthwise_conv_2d::depthwise_conv_2d_i8`] does not take it: several outputs per input channel, two outputs with more
     /// than sixteen taps together, taps more than 255 bytes apart, or pixels too far apart for 16-bit offsets.
     pub fn new(window: &Window2d) -> Option<Self> {
         let [height, width, _] = window.output.map(|v| v as usize);
@@ -73,10 +73,23 @@ impl Plane {
         if n_groups(Along::Rows) < n_groups(Along::Columns) {
             order.reverse();
         }
-        order.into_iter().find_map(|inner| Self::along(inner, window))
+        order.into_iter().find_map(|inner| Self::along(inner, window, PairLanes::new))
     }
 
-    fn along(inner: Along, window: &Window2d) -> Option<Self> {
+    /// Bytes of scratch: the plane, and what the last group of a line reads beyond it.
+    pub fn bytes(&self) -> usize {
+        let ([length, n_lines], [step, _]) = (self.extents, self.steps);
+        length.saturating_mul(n_lines).saturating_add(step.saturating_mul(GROUP - 1))
+    }
+}
+
+/// Finds the taps along an inner axis: kernel and dilation as `[inner, outer]`, elements from one output to the next, of a
+/// line.
+pub(super) type FindTaps<T> = fn(Along, [usize; 2], [usize; 2], usize, usize) -> Option<T>;
+
+impl<T> Plane<T> {
+    /// The plane whose lines lie along `inner`.
+    pub(super) fn along(inner: Along, window: &Window2d, find: FindTaps<T>) -> Option<Self> {
         let split = |pair: [u32; 2]| inner.split(pair.map(|v| v as usize));
         let ([_, input_width, inputs], [height, width, outputs]) = (window.input, window.output);
         let pitches = |width: u32| width.checked_mul(inputs).map(|row| split([row, inputs]));
@@ -97,14 +110,8 @@ impl Plane {
             return None;
         }
         let [step, line_step] = stride;
-        let pair = PairLanes::new(inner, kernel, dilation, step, length)?;
-        Some(Self { inner, extents, outputs, steps: [step, line_step.checked_mul(length)?], pair })
-    }
-
-    /// Bytes of scratch: the plane, and what the last group of a line reads beyond it.
-    pub fn bytes(&self) -> usize {
-        let ([length, n_lines], [step, _]) = (self.extents, self.steps);
-        length.saturating_mul(n_lines).saturating_add(step.saturating_mul(GROUP - 1))
+        let taps = find(inner, kernel, dilation, step, length)?;
+        Some(Self { inner, extents, outputs, steps: [step, line_step.checked_mul(length)?], taps })
     }
 }
 
@@ -145,6 +152,6 @@ impl PairLanes {
 }
 
 /// The last of `n` places at equal distances.
-fn last(n: usize, spacing: usize) -> Option<usize> {
+pub(super) fn last(n: usize, spacing: usize) -> Option<usize> {
     n.checked_sub(1)?.checked_mul(spacing)
 }

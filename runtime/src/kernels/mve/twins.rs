@@ -2,9 +2,10 @@
 
 #![cfg(not(all(target_arch = "arm", kernel_isa = "mve")))]
 
+use super::chunks::Chunks;
 use super::instructions::{Finish, Lattice, Pixels, Planes, Runs, Sum, Window};
 use super::layout::{CHANNELS, DEPTHWISE_WORDS, LANES, block_words, padded_taps};
-use super::plane::Plane;
+use super::plane::{PairLanes, Plane};
 
 impl Finish {
     /// `VQDMULH`, `VRSHL`, `VADD`, `VMAX`, `VMIN` on one lane.
@@ -113,39 +114,76 @@ fn copy(region: &mut [i8], source: usize, target: usize) {
     }
 }
 
-pub(super) fn convolve(region: &mut [i8], plane: &Plane, planes: Planes, stream: &[u32], zero_point: i32) {
+pub(super) fn convolve(region: &mut [i8], plane: &Plane<PairLanes>, planes: Planes, stream: &[u32], zero_point: i32) {
     let finish = Finish { min: i8::MIN.into(), max: i8::MAX.into(), zero_point };
-    let ([length, _], [before, lines_before]) = (plane.extents, planes.padding);
     let ([n_inner, n_outer], [step, line_step]) = (plane.outputs, plane.steps);
-    let [target_inner, target_outer] = planes.target_steps;
     for (c, block) in stream.as_chunks::<DEPTHWISE_WORDS>().0.iter().take(planes.n_channels).enumerate() {
-        let inside = planes.plane.wrapping_add(lines_before.wrapping_mul(length)).wrapping_add(before);
-        let lattice = Lattice {
-            source: planes.source.wrapping_add(c),
-            target: inside,
-            counts: planes.source_counts,
-            source_steps: planes.source_steps,
-            target_steps: [1, length],
-        };
-        copy_lattice(region, lattice);
+        copy_channel(region, plane, planes, c);
         let [weights @ .., bias, multiplier, shift] = block;
         for outer in 0..n_outer {
             for inner in 0..n_inner {
-                let numbers = if inner % 2 == 0 { &plane.pair.first } else { &plane.pair.second };
+                let numbers = if inner % 2 == 0 { &plane.taps.first } else { &plane.taps.second };
                 let first = (inner & !1).wrapping_mul(step).wrapping_add(outer.wrapping_mul(line_step));
                 let window = planes.plane.wrapping_add(first);
-                let products = plane.pair.offsets.iter().zip(numbers).map(|(&offset, &number)| {
+                let products = plane.taps.offsets.iter().zip(numbers).map(|(&offset, &number)| {
                     let x = region.get(window.wrapping_add(usize::from(offset))).copied().unwrap_or(0);
                     let weight = weights.iter().flat_map(|word| word.to_le_bytes()).nth(usize::from(number));
                     i32::from(x).wrapping_mul(i32::from(weight.unwrap_or(0) as i8))
                 });
                 let acc = products.fold(*bias as i32, i32::wrapping_add);
-                let along = inner.wrapping_mul(target_inner).wrapping_add(outer.wrapping_mul(target_outer));
-                if let Some(target) = region.get_mut(planes.target.wrapping_add(c).wrapping_add(along)) {
-                    *target = finish.finish(acc, *multiplier, *shift);
-                }
+                put_output(region, planes, [inner, outer, c], finish.finish(acc, *multiplier, *shift));
             }
         }
+    }
+}
+
+pub(super) fn convolve_chunks(
+    region: &mut [i8],
+    plane: &Plane<Chunks>,
+    planes: Planes,
+    stream: &[u32],
+    zero_point: i32,
+) {
+    let finish = Finish { min: i8::MIN.into(), max: i8::MAX.into(), zero_point };
+    let ([n_inner, n_outer], [step, line_step]) = (plane.outputs, plane.steps);
+    for (c, block) in stream.chunks_exact(plane.words()).take(planes.n_channels).enumerate() {
+        copy_channel(region, plane, planes, c);
+        let [bias, multiplier, shift, weights @ ..] = block else { return };
+        for outer in 0..n_outer {
+            for inner in 0..n_inner {
+                let mut first =
+                    planes.plane.wrapping_add(inner.wrapping_mul(step)).wrapping_add(outer.wrapping_mul(line_step));
+                let mut acc = *bias as i32;
+                for weights in weights.chunks_exact(LANES / 4) {
+                    let taps = plane.taps.offsets.iter().map(|&offset| first.wrapping_add(offset.into()));
+                    acc = acc.wrapping_add(dot(taps.map(|at| region.get(at).copied().unwrap_or(0)), weights));
+                    first = first.wrapping_add(plane.taps.step);
+                }
+                put_output(region, planes, [inner, outer, c], finish.finish(acc, *multiplier, *shift));
+            }
+        }
+    }
+}
+
+/// Copies one channel to its plane.
+fn copy_channel<T>(region: &mut [i8], plane: &Plane<T>, planes: Planes, c: usize) {
+    let ([length, _], [before, lines_before]) = (plane.extents, planes.padding);
+    let lattice = Lattice {
+        source: planes.source.wrapping_add(c),
+        target: planes.plane.wrapping_add(lines_before.wrapping_mul(length)).wrapping_add(before),
+        counts: planes.source_counts,
+        source_steps: planes.source_steps,
+        target_steps: [1, length],
+    };
+    copy_lattice(region, lattice);
+}
+
+/// Writes the output at this place of the line, of this line, of this channel.
+fn put_output(region: &mut [i8], planes: Planes, [inner, outer, c]: [usize; 3], output: i8) {
+    let [step, line_step] = planes.target_steps;
+    let along = inner.wrapping_mul(step).wrapping_add(outer.wrapping_mul(line_step));
+    if let Some(target) = region.get_mut(planes.target.wrapping_add(c).wrapping_add(along)) {
+        *target = output;
     }
 }
 

@@ -72,10 +72,10 @@ mod tests {
     use crate::graph::{Clamp, Constant, Operator, Quantization, Tensor, Window};
     use tinfer::tensor::ElementType;
 
-    /// A 3x3 depthwise convolution without padding.
-    fn depthwise(rows: usize, columns: usize, channels: usize, stride: usize) -> Graph {
+    /// A depthwise convolution with a square kernel, without padding.
+    fn depthwise(rows: usize, columns: usize, channels: usize, kernel: usize, stride: usize) -> Graph {
         let mut graph = Graph::default();
-        let output = [rows, columns].map(|n| (n - 3) / stride + 1);
+        let output = [rows, columns].map(|n| (n - kernel) / stride + 1);
         let shapes = [[1, rows, columns, channels], [1, output[0], output[1], channels]];
         let [input, output] = shapes.map(|shape| {
             graph.add_tensor(Tensor {
@@ -87,9 +87,10 @@ mod tests {
                 origin: None,
             })
         });
-        let weights = graph.add_constant("weights", vec![3, 3, channels], Constant::I8(vec![1; 9 * channels]));
+        let n_weights = kernel * kernel * channels;
+        let weights = graph.add_constant("weights", vec![kernel, kernel, channels], Constant::I8(vec![1; n_weights]));
         graph.tensor_mut(weights).quantization = Some(Quantization::per_tensor(0.01, 0));
-        let window = Window { kernel: [3, 3], stride: [stride; 2], dilation: [1, 1], padding: [0, 0] };
+        let window = Window { kernel: [kernel; 2], stride: [stride; 2], dilation: [1, 1], padding: [0, 0] };
         let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp: Clamp::default() };
         let (name, onnx) = ("depthwise".into(), "Conv".into());
         graph.nodes.push(Node { name, onnx, operator, inputs: vec![input, weights], outputs: vec![output] });
@@ -98,13 +99,21 @@ mod tests {
 
     #[test]
     fn a_layer_runs_on_the_kernel_that_should_cost_least() {
-        for (rows, columns, channels, stride, kernels) in
-            [(12, 12, 16, 1, Isa::Mve), (5, 5, 40, 2, Isa::Mve), (3, 3, 16, 1, Isa::Portable)]
-        {
-            let graph = depthwise(rows, columns, channels, stride);
+        for (rows, columns, channels, kernel, stride, kernels) in [
+            (12, 12, 16, 3, 1, Isa::Mve),
+            (5, 5, 40, 3, 2, Isa::Mve),
+            (3, 3, 16, 3, 1, Isa::Portable),
+            (12, 12, 16, 5, 1, Isa::Mve),
+            (9, 9, 4, 4, 1, Isa::Mve),
+        ] {
+            let graph = depthwise(rows, columns, channels, kernel, stride);
             let node = &graph.nodes[0];
             let costs = [Isa::Mve, Isa::Portable].map(|kernels| cost::of_node(&graph, node, Isa::Mve, kernels));
-            assert_eq!(choose(&graph, node, Isa::Mve).isa, kernels, "{rows}x{columns}x{channels}: {costs:?}");
+            assert_eq!(
+                choose(&graph, node, Isa::Mve).isa,
+                kernels,
+                "{rows}x{columns}x{channels}, {kernel}x{kernel}: {costs:?}"
+            );
         }
     }
 }

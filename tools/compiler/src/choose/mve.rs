@@ -27,8 +27,12 @@ pub(super) fn choose(graph: &Graph, node: &Node) -> Option<Chosen> {
             stream().map(|()| fast(conv_2d_scratch_bytes(&conv), Overlap::Lead(conv_2d_lead_bytes(&conv) as usize)))
         }
         Operator::DepthwiseConv2d { window, multiplier: 1, .. } => {
-            let plane = Plane::new(&window_2d(graph, node, window)?.check()?)?;
-            stream().map(|()| fast(plane.bytes(), Overlap::SameStart))
+            let window = window_2d(graph, node, window)?.check()?;
+            let scratch_bytes = match Plane::new(&window) {
+                Some(plane) => plane.bytes(),
+                None => Plane::in_chunks(&window)?.bytes(),
+            };
+            stream().map(|()| fast(scratch_bytes, Overlap::SameStart))
         }
         Operator::FullyConnected { .. } => {
             let n_inputs = *input.shape.last()?;
@@ -61,7 +65,14 @@ pub fn stream(graph: &Graph, node: &Node) -> Option<Vec<u32>> {
     let taps = channels.weights.len().checked_div(n_outputs)?;
     let products = Products { weights: &channels.weights, bias: &channels.bias, requantizers: &channels.requantizers };
     match &node.operator {
-        Operator::DepthwiseConv2d { .. } => {
+        Operator::DepthwiseConv2d { window, .. } => {
+            let window = window_2d(graph, node, window)?.check()?;
+            if Plane::new(&window).is_none() {
+                let plane = Plane::in_chunks(&window)?;
+                let mut stream = vec![0; n_outputs * plane.words()];
+                products.pack_windows(&plane, &mut stream)?;
+                return Some(stream);
+            }
             let mut stream = vec![0; n_outputs * DEPTHWISE_WORDS];
             products.pack_depthwise(&mut stream)?;
             Some(stream)

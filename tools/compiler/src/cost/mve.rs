@@ -10,7 +10,7 @@ use tinfer::kernels::mve::plane::{GROUP, Plane};
 pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
     match name {
         "conv_2d_i8_mve" => conv(&Conv2d { window: shapes.window?, groups: 1 }.check()?),
-        "depthwise_conv_2d_i8_mve" => depthwise(&shapes.window?),
+        "depthwise_conv_2d_i8_mve" | "depthwise_windows_i8_mve" => depthwise(&shapes.window?),
         "fully_connected_i8_mve" => Some(fully_connected(shapes)),
         "max_pool_2d_i8_mve" => Some(700.0 + pool(&shapes.window?, maximum)),
         "average_pool_2d_i8_mve" => Some(1290.0 + pool(&shapes.window?, average)),
@@ -48,18 +48,27 @@ fn conv(conv: &Conv2d) -> Option<f64> {
     Some(glue + copied + rows as f64 * multiply(columns, taps, n_outputs))
 }
 
+/// `convolved`, or `convolved_chunks` for windows that it does not take: both per channel, line and group.
 fn depthwise(window: &Window2d) -> Option<f64> {
-    let plane = Plane::new(window)?;
+    if let Some(plane) = Plane::new(window) {
+        return Some(2206.0 + in_planes(window, &plane, plane.bytes(), [30, 7, 34]));
+    }
+    let plane = Plane::in_chunks(window)?;
+    Some(2300.0 + in_planes(window, &plane, plane.bytes(), [36, 9, 25 + 23 * plane.taps.count]))
+}
+
+/// All channels: the plane's padding, copies, and instructions per channel, per line and group of outputs; the clamp.
+fn in_planes<T>(window: &Window2d, plane: &Plane<T>, n_bytes: usize, [channel, line, group]: [usize; 3]) -> f64 {
     let [height, width, channels] = window.input.map(|v| v as usize);
     let ([length, n_lines], [n_outputs, n_output_lines]) = (plane.extents, plane.outputs);
     let [before, lines_before] = plane.inner.split(window.padding.map(|v| v as usize));
     let [columns, rows] = plane.inner.split([height, width]);
     let (columns, rows) = (columns.min(length.saturating_sub(before)), rows.min(n_lines.saturating_sub(lines_before)));
     let copied = rows * (7 + 4 * columns.div_ceil(GROUP));
-    let convolved = n_output_lines * (7 + 34 * n_outputs.div_ceil(GROUP));
-    let loops = (channels * (30 + copied + convolved)) as f64;
+    let convolved = n_output_lines * (line + group * n_outputs.div_ceil(GROUP));
+    let loops = (channels * (channel + copied + convolved)) as f64;
     let clamped = (n_outputs * n_output_lines * channels).div_ceil(LANES) as f64;
-    Some(loops + linear([2206.0, 0.58, 5.0], [1.0, plane.bytes() as f64, clamped]))
+    loops + linear([0.58, 5.0], [n_bytes as f64, clamped])
 }
 
 fn fully_connected(shapes: &Shapes) -> f64 {

@@ -9,6 +9,7 @@ use tinfer::fixed_point::Requantizer;
 use tinfer::isa::Isa;
 use tinfer::kernels::armv7em::layout::is_depthwise_3x3;
 use tinfer::kernels::geometry::MatrixLayout;
+use tinfer::kernels::mve::plane::Plane;
 use tinfer::operators::armv7em::conv_2d::{CONV_2D_I8_ARMV7EM, WindowedArmv7emRecord};
 use tinfer::operators::armv7em::depthwise_conv_2d::{DEPTHWISE_CONV_2D_I8_ARMV7EM, DEPTHWISE_WINDOWS_I8_ARMV7EM};
 use tinfer::operators::armv7em::fully_connected::{FULLY_CONNECTED_I8_ARMV7EM, FullyConnectedArmv7emRecord};
@@ -18,7 +19,7 @@ use tinfer::operators::depthwise_conv_2d::{DEPTHWISE_CONV_2D_F32, DEPTHWISE_CONV
 use tinfer::operators::fully_connected::{FULLY_CONNECTED_F32, FULLY_CONNECTED_I8, FullyConnectedRecord};
 use tinfer::operators::mve::WindowedMveRecord;
 use tinfer::operators::mve::conv_2d::CONV_2D_I8_MVE;
-use tinfer::operators::mve::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_MVE;
+use tinfer::operators::mve::depthwise_conv_2d::{DEPTHWISE_CONV_2D_I8_MVE, DEPTHWISE_WINDOWS_I8_MVE};
 use tinfer::operators::mve::fully_connected::{FULLY_CONNECTED_I8_MVE, FullyConnectedMveRecord};
 use tinfer::tensor::ElementType;
 
@@ -99,7 +100,10 @@ fn pack_i8_mve(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, 
     let limits = steps.limits_i8(node, clamp_of(node))?;
     let (operator, window) = match &node.operator {
         Operator::Conv2d { window, .. } => (&CONV_2D_I8_MVE, window),
-        Operator::DepthwiseConv2d { window, .. } => (&DEPTHWISE_CONV_2D_I8_MVE, window),
+        Operator::DepthwiseConv2d { window, .. } => {
+            let is_small = window_2d(steps.graph, node, window).is_some_and(|window| Plane::new(&window).is_some());
+            (if is_small { &DEPTHWISE_CONV_2D_I8_MVE } else { &DEPTHWISE_WINDOWS_I8_MVE }, window)
+        }
         _ => {
             let record = FullyConnectedMveRecord { limits };
             return steps.emit(node, &FULLY_CONNECTED_I8_MVE, inputs, &arrays, &record.emit());

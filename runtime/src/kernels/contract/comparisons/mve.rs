@@ -5,7 +5,7 @@ use crate::kernels::contract::{Channels, Comparison, Edge, Fast, Kernel, Needs, 
 use crate::kernels::geometry::{Strip, Window2d};
 use crate::kernels::mve::add::add_i8;
 use crate::kernels::mve::conv_2d::conv_2d_i8;
-use crate::kernels::mve::depthwise_conv_2d::depthwise_conv_2d_i8;
+use crate::kernels::mve::depthwise_conv_2d::{depthwise_conv_2d_i8, depthwise_windows_i8};
 use crate::kernels::mve::fully_connected::fully_connected_i8;
 use crate::kernels::mve::layout::{
     DEPTHWISE_WORDS, Products, conv_2d_lead_bytes, conv_2d_scratch_bytes, fully_connected_scratch_bytes,
@@ -54,6 +54,27 @@ pub(super) static LIST: &[Comparison] = &[
             run: |layer, words, places| {
                 let channels = &layer.channels;
                 depthwise_conv_2d_i8(&layer.window, channels.padding(), channels.view().output, words, places.placed())
+            },
+        }),
+    },
+    Comparison {
+        name: "depthwise_windows_i8_mve",
+        isa: Isa::Mve,
+        never: &[],
+        kernel: Kernel::DepthwiseConv2d(Fast {
+            needs: |layer| {
+                let scratch_bytes = Plane::in_chunks(&layer.window)?.bytes();
+                Some(Needs { scratch_bytes, overlap: Overlap::SameStart })
+            },
+            pack: |layer, weights, words| {
+                let plane = Plane::in_chunks(&layer.window)?;
+                let n = layer.channels.view().bias.len() * plane.words();
+                products(&layer.channels, weights, |products| products.pack_windows(&plane, words.get_mut(..n)?))?;
+                Some(n)
+            },
+            run: |layer, words, places| {
+                let channels = &layer.channels;
+                depthwise_windows_i8(&layer.window, channels.padding(), channels.view().output, words, places.placed())
             },
         }),
     },
