@@ -6,9 +6,11 @@
 
 mod depthwise_conv_2d;
 mod pool_2d;
+mod winograd;
 
 pub(super) use depthwise_conv_2d::convolve_windows;
 pub(super) use pool_2d::{maximum, mean};
+pub(super) use winograd::{multiply_tiles, transform_tiles};
 
 use super::loops::{PixelPairs, Places, Plane, Sum};
 use crate::kernels::armv7em::layout::{Block, DEPTHWISE_WORDS};

@@ -21,6 +21,10 @@
 //!
 //! Each kernel row of taps is padded with zeros to a multiple of four, channels with zeros to a whole pair or quad.
 
+pub mod winograd;
+
+pub use winograd::{POSITIONS, Winograd};
+
 use crate::fixed_point::Requantizer;
 use crate::kernels::geometry::{Conv2d, Strip, Window2d};
 

@@ -24,3 +24,4 @@ mod loops;
 pub mod pool_2d;
 #[cfg(not(all(target_arch = "arm", kernel_isa = "armv7em")))]
 mod twins;
+pub mod winograd;

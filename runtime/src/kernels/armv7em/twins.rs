@@ -1,5 +1,9 @@
 //! The inner loops in plain Rust, for every machine without the DSP extension.
 
+mod winograd;
+
+pub(super) use winograd::{multiply_tiles, transform_tiles};
+
 use super::loops::{Mean, PixelPairs, Places, Plane, Sum, WindowPlane, Windows};
 use crate::kernels::armv7em::layout::{DEPTHWISE_WORDS, SEGMENT};
 
@@ -229,13 +233,15 @@ fn pair(low: i8, high: i8) -> u32 {
 
 /// `SMLAD` with the packed channels and with the lower one.
 fn accumulate(sums: &mut [i32; 2], w: u32, x: u32) {
-    let dual = |w: u32| {
-        let low = i32::from(w as i16).wrapping_mul(i32::from(x as i16));
-        let high = i32::from((w >> 16) as i16).wrapping_mul(i32::from((x >> 16) as i16));
-        low.wrapping_add(high)
-    };
-    sums[0] = sums[0].wrapping_add(dual(w));
-    sums[1] = sums[1].wrapping_add(dual(pair(w as i8, (w >> 16) as i8)));
+    sums[0] = sums[0].wrapping_add(dual(w, x));
+    sums[1] = sums[1].wrapping_add(dual(pair(w as i8, (w >> 16) as i8), x));
+}
+
+/// `SMUAD`
+fn dual(w: u32, x: u32) -> i32 {
+    let low = i32::from(w as i16).wrapping_mul(i32::from(x as i16));
+    let high = i32::from((w >> 16) as i16).wrapping_mul(i32::from((x >> 16) as i16));
+    low.wrapping_add(high)
 }
 
 /// The channel above, whose sum is `(sums[0] - sums[1]) / 256`, added to its total.

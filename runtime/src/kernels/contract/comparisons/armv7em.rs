@@ -6,10 +6,11 @@ use crate::kernels::armv7em::conv_2d::conv_2d_i8;
 use crate::kernels::armv7em::depthwise_conv_2d::{depthwise_conv_2d_i8, depthwise_windows_i8};
 use crate::kernels::armv7em::fully_connected::fully_connected_i8;
 use crate::kernels::armv7em::layout::{
-    Block, DEPTHWISE_WORDS, Products, WindowPlane, conv_2d_lead_bytes, conv_2d_scratch_bytes, conv_2d_taps,
+    Block, DEPTHWISE_WORDS, Products, WindowPlane, Winograd, conv_2d_lead_bytes, conv_2d_scratch_bytes, conv_2d_taps,
     depthwise_scratch_bytes, fully_connected_scratch_bytes, is_depthwise_3x3, padded_taps,
 };
 use crate::kernels::armv7em::pool_2d::{average_pool_2d_i8, max_pool_2d_i8, takes_average};
+use crate::kernels::armv7em::winograd::conv_2d_winograd_i8;
 use crate::kernels::contract::{Channels, Comparison, Edge, Fast, Kernel, Needs, Overlap};
 use crate::kernels::geometry::{Strip, Window2d};
 
@@ -32,6 +33,27 @@ pub(super) static LIST: &[Comparison] = &[
             run: |layer, words, places| {
                 let channels = &layer.channels;
                 conv_2d_i8(&layer.conv, channels.padding(), channels.limits(), words, places.placed())
+            },
+        }),
+    },
+    Comparison {
+        name: "conv_2d_winograd_i8_armv7em",
+        isa: Isa::Armv7em,
+        never: &[Edge::OddChannels, Edge::StrideBeyondKernel, Edge::Dilation, Edge::Overlap],
+        kernel: Kernel::Conv2d(Fast {
+            needs: |layer| {
+                let shapes = Winograd::new(&layer.conv.window).filter(|_| layer.conv.groups == 1)?;
+                Some(Needs { scratch_bytes: shapes.scratch_bytes(), overlap: Overlap::Never })
+            },
+            pack: |layer, weights, words| {
+                let shapes = Winograd::new(&layer.conv.window)?;
+                let n = shapes.stream_words();
+                products(&layer.channels, weights, 3, |products| products.pack_winograd(&shapes, words.get_mut(..n)?))?;
+                Some(n)
+            },
+            run: |layer, words, places| {
+                let channels = &layer.channels;
+                conv_2d_winograd_i8(&layer.conv.window, channels.padding(), channels.limits(), words, places.placed())
             },
         }),
     },
