@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use tinfer_compiler::array::{Array, ArrayData};
+use tinfer_compiler::choose::Winograd;
 use tinfer_compiler::convert::{ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::quantize::RangeMethod;
 use tinfer_compiler::runner::{ImageRunner, shape};
@@ -19,6 +20,7 @@ fn converted(model: &Path, target: &str, most_slice_instructions: Option<u64>) -
         method: RangeMethod::default(),
         constant_channels: ConstantChannels::Remove,
         most_slice_instructions,
+        winograd: Winograd::Never,
     };
     convert(&request, &mut |_| {}).unwrap()
 }
@@ -94,6 +96,7 @@ fn a_limit_needs_an_estimate() {
         method: RangeMethod::default(),
         constant_channels: ConstantChannels::Keep,
         most_slice_instructions: Some(1000),
+        winograd: Winograd::Never,
     };
     let error = convert(&request, &mut |_| {}).unwrap_err();
     assert_eq!(error.code(), "not-available");

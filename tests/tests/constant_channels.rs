@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use tinfer::session::{Observer, StepDone};
 use tinfer_compiler::aligned::AlignedBytes;
 use tinfer_compiler::array::{Array, ArrayData};
+use tinfer_compiler::choose::Winograd;
 use tinfer_compiler::convert::{ConvertReport, ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::graph::Origin;
 use tinfer_compiler::quantize::RangeMethod;
@@ -22,6 +23,7 @@ fn converted(file: &str, target: &str, constant_channels: ConstantChannels) -> O
         method: RangeMethod::default(),
         constant_channels,
         most_slice_instructions: None,
+        winograd: Winograd::Never,
     };
     Some(convert(&request, &mut |_| {}).unwrap())
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 use tinfer::tensor::ElementType;
 use tinfer_compiler::array::{Array, NamedArray, read_npz};
+use tinfer_compiler::choose::Winograd;
 use tinfer_compiler::convert::{ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::import::{ImportOptions, Reference, import};
 use tinfer_compiler::quantize::RangeMethod;
@@ -22,6 +23,7 @@ fn converted(model: &Path, precision: Precision) -> Result<Converted, String> {
         method: RangeMethod::default(),
         constant_channels: ConstantChannels::Keep,
         most_slice_instructions: None,
+        winograd: Winograd::Never,
     };
     convert(&request, &mut |_| {}).map_err(|e| e.to_string())
 }

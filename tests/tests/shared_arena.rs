@@ -4,6 +4,7 @@ use tinfer::error::BindError;
 use tinfer::session::Binding;
 use tinfer::{Image, Isa, operators};
 use tinfer_compiler::aligned::AlignedBytes;
+use tinfer_compiler::choose::Winograd;
 use tinfer_compiler::convert::{ConvertRequest, Precision, convert};
 use tinfer_compiler::quantize::RangeMethod;
 use tinfer_compiler::target::Target;
@@ -20,6 +21,7 @@ fn image(model: &str, isa: Isa) -> AlignedBytes {
         method: RangeMethod::MinMax,
         constant_channels: ConstantChannels::Remove,
         most_slice_instructions: None,
+        winograd: Winograd::Never,
     };
     convert(&request, &mut |_| {}).unwrap().image
 }

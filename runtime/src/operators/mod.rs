@@ -222,6 +222,7 @@ operators![
     &armv7em::pool_2d::MAX_POOL_2D_I8_ARMV7EM,
     &armv7em::pool_2d::AVERAGE_POOL_2D_I8_ARMV7EM,
     &armv7em::depthwise_conv_2d::DEPTHWISE_WINDOWS_I8_ARMV7EM,
+    &armv7em::conv_2d_winograd::CONV_2D_WINOGRAD_I8_ARMV7EM,
 ];
 
 /// Names of modules, then of the static, of the operator with this code, below this module: what a build script writes

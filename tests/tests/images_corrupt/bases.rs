@@ -7,7 +7,7 @@ use tinfer::isa::Isa;
 use tinfer::preprocess::{Channels, ImagePreprocess, Resize};
 use tinfer::tensor::ElementType;
 use tinfer_compiler::aligned::AlignedBytes;
-use tinfer_compiler::choose::{Chosen, choose};
+use tinfer_compiler::choose::{Chosen, WinogradLayers};
 use tinfer_compiler::graph::{
     Binary, Clamp, Constant, Graph, Node, Operator, Port, Quantization, Tensor, TensorId, Unary, Window,
 };
@@ -42,9 +42,13 @@ pub const IO: usize = 4;
 
 impl Base {
     fn new(name: &str, graph: &Graph, isa: Isa) -> Self {
+        Self::with_winograd(name, graph, isa, &WinogradLayers::default())
+    }
+
+    fn with_winograd(name: &str, graph: &Graph, isa: Isa, winograd: &WinogradLayers) -> Self {
         // A little scratch for some steps more, so that there is some to damage.
         let scratch = |graph: &Graph, node: &Node| {
-            let chosen = choose(graph, node, isa);
+            let chosen = winograd.choose(graph, node, isa);
             let more = if matches!(node.operator, Operator::Conv2d { .. }) { 32 } else { 0 };
             Chosen { scratch_bytes: chosen.scratch_bytes.max(more), ..chosen }
         };
@@ -110,6 +114,9 @@ pub fn bases() -> Vec<Base> {
         }
     }
     bases.push(Base::new("large windows int8 for mve", &large_windows(ElementType::I8), Isa::Mve));
+    let tiles = tiles();
+    let winograd = WinogradLayers::within(&tiles, Isa::Armv7em, usize::MAX);
+    bases.push(Base::with_winograd("tiles int8 for armv7em", &tiles, Isa::Armv7em, &winograd));
     let imported = import(&root().join("models/digits-cnn/digits-cnn.onnx"), &ImportOptions::default()).unwrap();
     bases.push(Base::new("digits-cnn", &simplify(lower(&imported).unwrap()).graph, Isa::Portable));
     bases
@@ -174,6 +181,16 @@ fn large_windows(precision: ElementType) -> Graph {
     let window = Window { kernel: [17, 1], stride: [2, 1], dilation: [1, 1], padding: [8, 0] };
     let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp: Clamp::default() };
     let y = b.layer(operator, y, &[17, 1, 3], 3, &[1, 5, 6, 3]);
+    b.finish(&[y])
+}
+
+/// A convolution that is cheaper by tiles.
+fn tiles() -> Graph {
+    let mut b = Builder::new("tiles", ElementType::I8);
+    let x = b.input("x", &[1, 7, 8, 16]);
+    let window = Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [1, 1] };
+    let operator = Operator::Conv2d { window, groups: 1, clamp: Clamp::default() };
+    let y = b.layer(operator, x, &[16, 3, 3, 16], 16, &[1, 7, 8, 16]);
     b.finish(&[y])
 }
 

@@ -6,10 +6,11 @@
 
 mod bounded;
 mod dump;
+mod roomy;
 
 use crate::aligned::AlignedBytes;
 use crate::array::Array;
-use crate::choose;
+use crate::choose::{self, Winograd};
 use crate::cost::{Estimate, WorstStep};
 use crate::error::CompileError;
 use crate::graph::Graph;
@@ -102,6 +103,8 @@ pub struct ConvertRequest {
     pub constant_channels: ConstantChannels,
     /// The most instructions that a step may cost, by estimate: layers above it run in slices of rows.
     pub most_slice_instructions: Option<u64>,
+    /// Which convolutions may spend flash on fewer instructions.
+    pub winograd: Winograd,
 }
 
 /// How far a long task has come.
@@ -267,8 +270,11 @@ pub fn convert(request: &ConvertRequest, progress: &mut dyn FnMut(Progress)) -> 
         unreachable!("all stages ran")
     };
     progress(Progress { stage: "packing", done: 0, total: 1 });
-    let packed = pack(graph, planned, &pack_options(request, &stages)?)?;
-    let mut report = report(request, &stages, simplified, planned, &packed);
+    let options = pack_options(request, &stages)?;
+    let usual = || Ok((pack(graph, planned, &options)?, planned.clone()));
+    let (packed, planned) =
+        roomy::pack_winograd(request, graph, planned, &options)?.map_or_else(usual, Ok::<_, CompileError>)?;
+    let mut report = report(request, &stages, simplified, &planned, &packed);
     let memory = request.target.check_fit(&Requirements {
         image_bytes: report.image_bytes as u64,
         arena_bytes: report.arena_bytes as u64,

@@ -2,6 +2,7 @@
 
 use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData, NamedArray};
+use crate::choose::Winograd;
 use crate::convert::{ConvertRequest, Precision, Progress, convert};
 use crate::error::CompileError;
 use crate::import::{ImportOptions, Imported, Interface, TractBackend, import};
@@ -131,6 +132,7 @@ pub fn float_image(
         method: RangeMethod::default(),
         constant_channels: ConstantChannels::Keep,
         most_slice_instructions: None,
+        winograd: Winograd::Never,
     };
     Ok(convert(&request, progress)?.image)
 }

@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod conv_2d;
+pub mod conv_2d_winograd;
 pub mod depthwise_conv_2d;
 pub mod fully_connected;
 pub mod pool_2d;

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::progress::Patience;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use tinfer_compiler::choose::Winograd;
 use tinfer_compiler::convert::{
     ConvertReport, ConvertRequest, Converted, Precision, Stage, calibration_method, convert, stop_after,
 };
@@ -41,6 +42,10 @@ pub struct Options {
     /// Run layers in slices of rows, so that no step costs more instructions (by estimate)
     #[arg(long, value_name = "INSTRUCTIONS", value_parser = clap::value_parser!(u64).range(1..))]
     max_slice: Option<u64>,
+    /// Convolutions by Winograd's method, which takes more flash and fewer instructions: auto, for boards with room, or
+    /// never
+    #[arg(long, default_value = "never", value_name = "never|auto", value_parser = ["never", "auto"])]
+    winograd: String,
     /// Print what a stage made of the model, as JSON, and stop
     #[arg(long, value_name = "STAGE", value_parser = Stage::ALL.map(|(name, _)| name))]
     stop_after: Option<String>,
@@ -59,6 +64,7 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
             false => ConstantChannels::Remove,
         },
         most_slice_instructions: options.max_slice,
+        winograd: if options.winograd == "auto" { Winograd::Auto } else { Winograd::Never },
     };
     let mut progress = |p| patience.note(p);
     let stage = options.stop_after.as_ref().and_then(|name| Stage::ALL.iter().find(|(n, _)| n == name));

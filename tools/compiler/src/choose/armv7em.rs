@@ -1,12 +1,12 @@
 //! Kernels for the DSP extension: which layers they take, and their packed weights.
 
-use super::{Average, ChannelArrays, Chosen, Overlap, average, pair_multiplier};
+use super::{Average, ChannelArrays, Chosen, Method, Overlap, average, pair_multiplier};
 use crate::graph::{Graph, Node, Operator, Window};
 use tinfer::isa::Isa;
 use tinfer::kernels::armv7em::add;
 use tinfer::kernels::armv7em::layout::{
-    Block, DEPTHWISE_WORDS, Products, WindowPlane, conv_2d_lead_bytes, conv_2d_scratch_bytes, depthwise_scratch_bytes,
-    fully_connected_scratch_bytes, is_depthwise_3x3, padded_taps,
+    Block, DEPTHWISE_WORDS, Products, WindowPlane, Winograd, conv_2d_lead_bytes, conv_2d_scratch_bytes,
+    depthwise_scratch_bytes, fully_connected_scratch_bytes, is_depthwise_3x3, padded_taps,
 };
 use tinfer::kernels::armv7em::pool_2d::takes_average;
 use tinfer::kernels::geometry::{Conv2d, Strip, Window2d};
@@ -18,7 +18,7 @@ pub(super) fn choose(graph: &Graph, node: &Node) -> Option<Chosen> {
     if input.constant.is_some() || graph.tensor(node.outputs[0]).element_type != ElementType::I8 {
         return None;
     }
-    let fast = |scratch_bytes, overlap| Chosen { isa: Isa::Armv7em, scratch_bytes, overlap };
+    let fast = |scratch_bytes, overlap| Chosen { isa: Isa::Armv7em, method: Method::Direct, scratch_bytes, overlap };
     let stream = || stream(graph, node).map(|_| ());
     match &node.operator {
         Operator::Conv2d { window, groups: 1, .. } => {
@@ -61,6 +61,42 @@ fn lead(window: &Window2d) -> Overlap {
     Overlap::Lead(window.lead_elements(Strip::Pixels(1)) as usize)
 }
 
+/// Winograd's kernel for a node; `None` when it does not take it.
+pub(super) fn choose_winograd(graph: &Graph, node: &Node) -> Option<Chosen> {
+    let input = graph.tensor(*node.inputs.first()?);
+    if input.constant.is_some() || graph.tensor(node.outputs[0]).element_type != ElementType::I8 {
+        return None;
+    }
+    let scratch_bytes = winograd(graph, node)?.scratch_bytes();
+    winograd_stream(graph, node)?;
+    Some(Chosen { isa: Isa::Armv7em, method: Method::Winograd, scratch_bytes, overlap: Overlap::Never })
+}
+
+/// The shapes of a layer as Winograd's kernel takes them.
+fn winograd(graph: &Graph, node: &Node) -> Option<Winograd> {
+    let Operator::Conv2d { window, groups: 1, .. } = &node.operator else { return None };
+    Winograd::new(&Conv2d { window: window_2d(graph, node, window)?, groups: 1 }.check()?.window)
+}
+
+/// The packed weights of a layer for [`choose_winograd`]'s kernel.
+pub fn winograd_stream(graph: &Graph, node: &Node) -> Option<Vec<u32>> {
+    let shapes = winograd(graph, node)?;
+    let channels = ChannelArrays::new(graph, node).ok()?;
+    let mut stream = vec![0; shapes.stream_words()];
+    products(graph, node, &channels, 3 * shapes.n_inputs)?.pack_winograd(&shapes, &mut stream)?;
+    Some(stream)
+}
+
+fn products<'a>(graph: &Graph, node: &Node, channels: &'a ChannelArrays, row_taps: usize) -> Option<Products<'a>> {
+    Some(Products {
+        weights: &channels.weights,
+        bias: &channels.bias,
+        row_taps,
+        requantizers: &channels.requantizers,
+        output_zero_point: graph.tensor(node.outputs[0]).quantization.as_ref()?.zero_point,
+    })
+}
+
 /// The packed weights of a layer for [`choose`]'s kernel.
 pub fn stream(graph: &Graph, node: &Node) -> Option<Vec<u32>> {
     let channels = ChannelArrays::new(graph, node).ok()?;
@@ -70,13 +106,7 @@ pub fn stream(graph: &Graph, node: &Node) -> Option<Vec<u32>> {
         [_, _, width, depth] => width * depth,
         _ => taps,
     };
-    let products = Products {
-        weights: &channels.weights,
-        bias: &channels.bias,
-        row_taps,
-        requantizers: &channels.requantizers,
-        output_zero_point: graph.tensor(node.outputs[0]).quantization.as_ref()?.zero_point,
-    };
+    let products = products(graph, node, &channels, row_taps)?;
     let block = match &node.operator {
         Operator::DepthwiseConv2d { window, .. } => {
             let window = window_2d(graph, node, window)?;

@@ -8,10 +8,12 @@ mod average;
 mod channels;
 pub mod mve;
 mod portable;
+mod winograd;
 
 pub use armv7em::window_2d;
 pub use average::{Average, average};
 pub use channels::{ChannelArrays, ChannelsError, output_i8, pair_multiplier};
+pub use winograd::{Winograd, WinogradLayers};
 
 use crate::cost;
 use crate::graph::{Graph, Node};
@@ -22,10 +24,21 @@ use tinfer::isa::Isa;
 pub struct Chosen {
     /// The set of kernels that it is from.
     pub isa: Isa,
+    /// Which of that set's kernels for the operator.
+    pub method: Method,
     /// Working memory.
     pub scratch_bytes: usize,
     /// Whether the output may overlap the first input.
     pub overlap: Overlap,
+}
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Every product of the definition; also what operators have that are no convolutions.
+    Direct,
+    /// By transformed tiles: fewer products, 3.6 times the weights.
+    Winograd,
 }
 
 /// How a kernel's output may overlap its first input; elementwise operators have a rule of their own.
@@ -41,7 +54,8 @@ pub enum Overlap {
 
 impl Chosen {
     /// A portable kernel without working memory whose operands are apart: what every node can be planned with.
-    pub const PORTABLE: Self = Chosen { isa: Isa::Portable, scratch_bytes: 0, overlap: Overlap::Never };
+    pub const PORTABLE: Self =
+        Chosen { isa: Isa::Portable, method: Method::Direct, scratch_bytes: 0, overlap: Overlap::Never };
 }
 
 /// The kernel for a node of a graph whose tensors have their final element types: of those that take it the one that

@@ -1,7 +1,7 @@
 //! Kernels for Helium: which layers they take, and their packed weights.
 
 use super::armv7em::window_2d;
-use super::{Average, ChannelArrays, Chosen, Overlap, average, pair_multiplier};
+use super::{Average, ChannelArrays, Chosen, Method, Overlap, average, pair_multiplier};
 use crate::graph::{Graph, Node, Operator};
 use tinfer::isa::Isa;
 use tinfer::kernels::geometry::{Conv2d, Strip};
@@ -19,7 +19,7 @@ pub(super) fn choose(graph: &Graph, node: &Node) -> Option<Chosen> {
     if input.constant.is_some() || graph.tensor(node.outputs[0]).element_type != ElementType::I8 {
         return None;
     }
-    let fast = |scratch_bytes, overlap| Chosen { isa: Isa::Mve, scratch_bytes, overlap };
+    let fast = |scratch_bytes, overlap| Chosen { isa: Isa::Mve, method: Method::Direct, scratch_bytes, overlap };
     let stream = || stream(graph, node).map(|_| ());
     match &node.operator {
         Operator::Conv2d { window, groups: 1, .. } => {

@@ -2,13 +2,14 @@
 
 use super::{Shapes, linear};
 use tinfer::kernels::armv7em::conv_2d::{PairCounts, count_pairs};
-use tinfer::kernels::armv7em::layout::{WindowPlane, conv_2d_taps, is_depthwise_3x3, padded_taps, plane};
+use tinfer::kernels::armv7em::layout::{WindowPlane, Winograd, conv_2d_taps, is_depthwise_3x3, padded_taps, plane};
 use tinfer::kernels::geometry::Conv2d;
 
 /// Instructions on a Cortex-M4, M7 or M33.
 pub(super) fn instructions(name: &str, shapes: &Shapes) -> Option<f64> {
     match name {
         "conv_2d_i8_armv7em" => conv(shapes),
+        "conv_2d_winograd_i8_armv7em" => winograd(shapes),
         // The window decides which of the two kernels a layer has.
         "depthwise_conv_2d_i8_armv7em" | "depthwise_windows_i8_armv7em" => {
             if is_depthwise_3x3(&shapes.window?) {
@@ -42,6 +43,23 @@ fn conv(shapes: &Shapes) -> Option<f64> {
     let odd = pairs * (n_outputs % 2.0);
     let features = [1.0, runs as f64, copied_pairs as f64, copies as f64, copied_rows as f64, copied_words as f64];
     Some(loops + linear([1282.0, 443.1, 585.8, 26.5, -5.5, 5.5], features) + 20.7 * pairs + 13.5 * odd)
+}
+
+fn winograd(shapes: &Shapes) -> Option<f64> {
+    let window = shapes.window?;
+    let Winograd { n_inputs, n_outputs, tile_rows, tile_pairs } = Winograd::new(&window)?;
+    let [height, width, _] = window.output.map(|v| v as usize);
+    let tiles = (tile_rows * tile_pairs) as f64;
+    let groups = n_inputs / 4;
+    // Of two output channels: 16 positions, each with a start and an end, fours of input channels and rounds of the
+    // unrolled loop; the way back.
+    let position = linear([9.0, 10.0, 3.0], [1.0, groups as f64, (groups - 1).div_ceil(4) as f64]);
+    let block = 287.0 + 16.0 * position;
+    let transform = 2.0 * (12.0 + 207.0 * groups as f64);
+    let loops = tiles * (transform + block * (n_outputs / 2) as f64);
+    let spilled = tile_rows * usize::from(width % 4 != 0) + (height % 2) * (width / 4);
+    let line_words = (tile_rows * 4 * (window.input[1] as usize) * n_inputs / 4) as f64;
+    Some(loops + linear([1300.0, 400.0, 300.0, 150.0, 1.5], [1.0, tile_rows as f64, tiles, spilled as f64, line_words]))
 }
 
 fn depthwise(shapes: &Shapes) -> Option<f64> {

@@ -49,6 +49,11 @@ pub fn of_node(graph: &Graph, node: &Node, isa: Isa, kernels: Isa) -> Option<f64
     of_kernel(isa, &format!("{name}{suffix}"), &Shapes::of_node(graph, node)?)
 }
 
+/// The same for a convolution by Winograd's method.
+pub(crate) fn of_winograd(graph: &Graph, node: &Node) -> Option<f64> {
+    of_kernel(Isa::Armv7em, "conv_2d_winograd_i8_armv7em", &Shapes::of_node(graph, node)?)
+}
+
 fn of_kernel(isa: Isa, name: &str, shapes: &Shapes) -> Option<f64> {
     match isa {
         Isa::Portable => portable::CORTEX_M3.instructions(name, shapes),

@@ -3,7 +3,7 @@
 use super::PackError;
 use super::step::{Precision, StepPacker, limits_f32};
 use super::windows::window_record;
-use crate::choose::{ChannelArrays, armv7em, mve, window_2d};
+use crate::choose::{ChannelArrays, Method, armv7em, mve, window_2d};
 use crate::graph::{Clamp, Constant, Node, Operator};
 use tinfer::fixed_point::Requantizer;
 use tinfer::isa::Isa;
@@ -11,6 +11,7 @@ use tinfer::kernels::armv7em::layout::is_depthwise_3x3;
 use tinfer::kernels::geometry::MatrixLayout;
 use tinfer::kernels::mve::plane::Plane;
 use tinfer::operators::armv7em::conv_2d::{CONV_2D_I8_ARMV7EM, WindowedArmv7emRecord};
+use tinfer::operators::armv7em::conv_2d_winograd::CONV_2D_WINOGRAD_I8_ARMV7EM;
 use tinfer::operators::armv7em::depthwise_conv_2d::{DEPTHWISE_CONV_2D_I8_ARMV7EM, DEPTHWISE_WINDOWS_I8_ARMV7EM};
 use tinfer::operators::armv7em::fully_connected::{FULLY_CONNECTED_I8_ARMV7EM, FullyConnectedArmv7emRecord};
 use tinfer::operators::batch_matmul::{BATCH_MATMUL_F32, BATCH_MATMUL_I8, BatchMatmulRecord};
@@ -68,8 +69,12 @@ fn pack_i8(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, Pack
 
 /// Weights and arithmetic of all channels in one stream.
 fn pack_i8_armv7em(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
-    let stream = armv7em::stream(steps.graph, node)
-        .ok_or_else(|| steps.error(node, "its weights do not fit the kernel that was chosen"))?;
+    let (method, graph) = (steps.method(), steps.graph);
+    let stream = match method {
+        Method::Direct => armv7em::stream(graph, node),
+        Method::Winograd => armv7em::winograd_stream(graph, node),
+    };
+    let stream = stream.ok_or_else(|| steps.error(node, "its weights do not fit the kernel that was chosen"))?;
     let arrays = [steps.array(node, ElementType::I32, &stream)?];
     let inputs = &node.inputs[..1];
     match &node.operator {
@@ -80,6 +85,7 @@ fn pack_i8_armv7em(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             let operator = match node.operator {
                 Operator::DepthwiseConv2d { .. } if is_3x3() => &DEPTHWISE_CONV_2D_I8_ARMV7EM,
                 Operator::DepthwiseConv2d { .. } => &DEPTHWISE_WINDOWS_I8_ARMV7EM,
+                _ if method == Method::Winograd => &CONV_2D_WINOGRAD_I8_ARMV7EM,
                 _ => &CONV_2D_I8_ARMV7EM,
             };
             steps.emit(node, operator, inputs, &arrays, &record.emit())

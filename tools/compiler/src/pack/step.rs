@@ -2,7 +2,7 @@
 
 use super::builder::ImageBuilder;
 use super::{PackError, quantization};
-use crate::choose::output_i8;
+use crate::choose::{Method, output_i8};
 use crate::graph::{Clamp, Constant, Graph, Node, Tensor, TensorId};
 use crate::plan::{Placement, Planned, Region, Step};
 use std::collections::HashMap;
@@ -21,6 +21,7 @@ pub(super) struct StepPacker<'g> {
     records: HashMap<TensorId, u16>,
     scratch: Option<Region>,
     isa: Isa,
+    method: Method,
 }
 
 impl<'g> StepPacker<'g> {
@@ -32,6 +33,7 @@ impl<'g> StepPacker<'g> {
             records: HashMap::new(),
             scratch: None,
             isa: Isa::Portable,
+            method: Method::Direct,
         }
     }
 
@@ -39,11 +41,17 @@ impl<'g> StepPacker<'g> {
     pub fn begin(&mut self, step: &Step) {
         self.scratch = step.scratch;
         self.isa = step.kernel.isa;
+        self.method = step.kernel.method;
     }
 
     /// The set of kernels that was chosen for the step.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// How the step is computed.
+    pub fn method(&self) -> Method {
+        self.method
     }
 
     pub fn into_image(self) -> ImageBuilder {
