@@ -108,7 +108,7 @@ pub enum BindError {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RunError {
-    /// A step found operands that differ from what was checked at bind.
+    /// A step found an operand whose value does not lead to the shapes of the plan.
     Inconsistent {
         /// Step of the plan.
         step: u32,
@@ -187,7 +187,11 @@ impl fmt::Display for BindError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RunError::Inconsistent { step } => write!(f, "step {step} found operands that were not checked at bind"),
+            RunError::Inconsistent { step } => write!(
+                f,
+                "step {step} cannot be computed: an input that steers it (a shape, axes, a count) has a value that this \
+                 image was not made for"
+            ),
             RunError::NoSuchPort { index, n_ports } => write!(f, "no port {index}: the model has {n_ports}"),
             RunError::InputSize { need_bytes, have_bytes } => {
                 write!(f, "input has {have_bytes} bytes, need {need_bytes}")

@@ -15,6 +15,7 @@ pub mod movement;
 pub mod mve;
 mod overlap;
 pub mod pool_2d;
+pub mod require;
 pub mod softmax;
 pub mod unary;
 pub mod window;
@@ -200,6 +201,7 @@ operators![
     &pool_2d::AVERAGE_POOL_2D_F32,
     &pool_2d::AVERAGE_POOL_2D_I8,
     &pool_2d::AVERAGE_POOL_2D_DEQUANTIZED_I8,
+    &require::REQUIRE,
     &softmax::SOFTMAX_F32,
     &softmax::SOFTMAX_I8,
     &movement::TRANSPOSE_F32,

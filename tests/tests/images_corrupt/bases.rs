@@ -222,6 +222,8 @@ fn moves(precision: ElementType) -> Graph {
     let z = b.node(Operator::Transpose { permutation: vec![0, 1, 3, 2] }, &[y], &[1, 4, 8, 7]);
     let z = b.node(Operator::Reshape, &[z], &[1, 4, 7, 8]);
     let y = b.node(Operator::Concat { axis: 2 }, &[y, z, y], &[1, 4, 21, 8]);
+    let given = b.constant(&[3]);
+    let y = b.node(Operator::Require, &[y, given, given], &[1, 4, 21, 8]);
     b.finish(&[y])
 }
 

@@ -78,6 +78,29 @@ impl ArrayData {
         })
     }
 
+    /// The elements as images hold them.
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        each_type!(self, v => v.iter().flat_map(|x| x.to_le_bytes()).collect())
+    }
+
+    /// Elements of [`ArrayData::to_le_bytes`]; bytes behind the last whole element are left out.
+    pub fn from_le_bytes(element_type: ElementType, bytes: &[u8]) -> ArrayData {
+        macro_rules! elements {
+            ($t:ty) => {
+                bytes.as_chunks().0.iter().map(|b| <$t>::from_le_bytes(*b)).collect()
+            };
+        }
+        match element_type {
+            ElementType::F32 => ArrayData::F32(elements!(f32)),
+            ElementType::I8 => ArrayData::I8(elements!(i8)),
+            ElementType::U8 => ArrayData::U8(bytes.to_vec()),
+            ElementType::I16 => ArrayData::I16(elements!(i16)),
+            ElementType::I32 => ArrayData::I32(elements!(i32)),
+            ElementType::I64 => ArrayData::I64(elements!(i64)),
+            ElementType::Bool => ArrayData::Bool(bytes.to_vec()),
+        }
+    }
+
     /// The elements `range` as data of their own.
     fn slice(&self, range: std::ops::Range<usize>) -> ArrayData {
         match self {

@@ -9,6 +9,10 @@
 //! `[N, H, W, C]`; one-dimensional convolutions are `[N, 1, L, C]`. Lowering wraps them into
 //! [`Operator::Transpose`] nodes, and the layout pass removes those.
 
+mod constant;
+
+pub use constant::Constant;
+
 use crate::kept_channels::KeptChannels;
 use crate::strip_rows::StripRows;
 use std::fmt;
@@ -21,54 +25,6 @@ pub struct TensorId(pub usize);
 impl fmt::Debug for TensorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "t{}", self.0)
-    }
-}
-
-/// The values of a constant tensor, row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Constant {
-    /// Real values, as the ONNX file has them.
-    F32(Vec<f32>),
-    /// Quantized weights or a table.
-    I8(Vec<i8>),
-    /// Quantized bias, multipliers.
-    I32(Vec<i32>),
-    /// Indices and shapes. They exist only until they are folded.
-    I64(Vec<i64>),
-}
-
-impl Constant {
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        match self {
-            Constant::F32(v) => v.len(),
-            Constant::I8(v) => v.len(),
-            Constant::I32(v) => v.len(),
-            Constant::I64(v) => v.len(),
-        }
-    }
-
-    /// Whether there is no element at all.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The real values, when this is a float constant.
-    pub fn as_f32(&self) -> Option<&[f32]> {
-        match self {
-            Constant::F32(v) => Some(v),
-            _ => None,
-        }
-    }
-
-    /// The element type that the image stores.
-    pub fn element_type(&self) -> ElementType {
-        match self {
-            Constant::F32(_) => ElementType::F32,
-            Constant::I8(_) => ElementType::I8,
-            Constant::I32(_) => ElementType::I32,
-            Constant::I64(_) => ElementType::I64,
-        }
     }
 }
 
@@ -291,6 +247,9 @@ pub enum Operator {
         /// The axis along which the inputs follow each other.
         axis: usize,
     },
+    /// x, if the second input has the elements of the third, which is a constant; otherwise the run stops with an error.
+    /// inputs: x, given, expected, of any element type.
+    Require,
     /// Change of quantization or element type: float32 -> int8, int8 -> int8, int8 -> float32.
     Requantize,
 }
@@ -353,6 +312,20 @@ pub struct Port {
     pub tensor: TensorId,
     /// Axes of the port's shape in the tensor's order; identity when nothing moves.
     pub permutation: Vec<usize>,
+}
+
+impl Port {
+    /// A port that is as the tensor itself is.
+    pub fn of_tensor(id: TensorId, tensor: &Tensor) -> Port {
+        Port {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            batched: false,
+            element_type: tensor.element_type,
+            tensor: id,
+            permutation: (0..tensor.shape.len()).collect(),
+        }
+    }
 }
 
 /// Nodes in execution order over tensors.

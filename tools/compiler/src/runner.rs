@@ -165,13 +165,15 @@ impl<'i> ImageRunner<'i> {
         }
         let order = transposed(&dims, &axes(port.permutation()));
         Ok(match (&array.data, tensor.element_type) {
-            (ArrayData::F32(v), ElementType::F32) => order.iter().flat_map(|&i| v[i].to_le_bytes()).collect(),
             (ArrayData::F32(v), ElementType::I8) => {
                 order.iter().map(|&i| tensor.quantization.quantize_i8(v[i]) as u8).collect()
             }
-            (ArrayData::I8(v), ElementType::I8) => order.iter().map(|&i| v[i] as u8).collect(),
             // A uint8 port is held as int8, 128 lower.
             (ArrayData::U8(v), ElementType::I8) => order.iter().map(|&i| v[i] ^ 0x80).collect(),
+            (data, ty) if data.element_type() == Some(ty) => {
+                let (bytes, size) = (data.to_le_bytes(), ty.size_bytes());
+                order.iter().flat_map(|&i| &bytes[i * size..(i + 1) * size]).copied().collect()
+            }
             _ => return Err(port_type(port, &tensor)),
         })
     }
@@ -191,14 +193,17 @@ impl<'i> ImageRunner<'i> {
         for (position, &i) in order.iter().enumerate() {
             place[i] = position;
         }
-        let at = |position: usize| bytes[position] as i8;
         let data = match (port.element_type, tensor.element_type) {
+            (own, same) if own == same => {
+                let size = own.size_bytes();
+                let moved: Vec<u8> = place.iter().flat_map(|&p| &bytes[p * size..(p + 1) * size]).copied().collect();
+                ArrayData::from_le_bytes(own, &moved)
+            }
             (ElementType::F32, _) => {
                 let values = real_values(&tensor, bytes).ok_or_else(|| port_type(port, &tensor))?;
                 ArrayData::F32(place.iter().map(|&p| values[p]).collect())
             }
-            (ElementType::I8, ElementType::I8) => ArrayData::I8(place.iter().map(|&p| at(p)).collect()),
-            (ElementType::U8, ElementType::I8) => ArrayData::U8(place.iter().map(|&p| at(p) as u8 ^ 0x80).collect()),
+            (ElementType::U8, ElementType::I8) => ArrayData::U8(place.iter().map(|&p| bytes[p] ^ 0x80).collect()),
             _ => return Err(port_type(port, &tensor)),
         };
         Ok(Array { shape: dims, data })

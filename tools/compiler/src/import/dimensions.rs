@@ -1,7 +1,7 @@
 //! Fixing the free dimensions of graph inputs.
 
 use super::{ImportError, tensor};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tinfer::tensor::ElementType;
 use tract_onnx::pb::tensor_shape_proto::Dimension;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
@@ -19,6 +19,29 @@ pub struct Interface {
     pub batched: bool,
     /// Element type; `None` for one that no image has (float64, float16, string, …).
     pub element_type: Option<ElementType>,
+}
+
+/// What the file says of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declared {
+    /// Dimensions, all of them positive numbers.
+    pub shape: Vec<usize>,
+    /// Element type; `None` for one that no image has.
+    pub element_type: Option<ElementType>,
+}
+
+/// What the file says of its outputs and of tensors between nodes, where every dimension is a number.
+pub(super) fn declared(graph: &GraphProto) -> BTreeMap<String, Declared> {
+    let read = |info: &ValueInfoProto| {
+        let TypeValue::TensorType(ty) = info.r#type.as_ref()?.value.as_ref()?;
+        let number = |d: &Dimension| match d.value {
+            Some(DimensionValue::DimValue(n)) if n > 0 => usize::try_from(n).ok(),
+            _ => None,
+        };
+        let shape = ty.shape.as_ref()?.dim.iter().map(number).collect::<Option<_>>()?;
+        Some((info.name.clone(), Declared { shape, element_type: tensor::element_type(ty.elem_type) }))
+    };
+    graph.value_info.iter().chain(&graph.output).filter_map(read).collect()
 }
 
 /// Fixes every dimension of every input, in the protobuf too, and drops the shapes that follow from them.

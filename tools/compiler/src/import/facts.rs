@@ -17,7 +17,7 @@ pub struct Fact {
     /// Element type; `None` for one that no image has (float64, float16, string, …).
     pub element_type: Option<ElementType>,
     /// The elements, when they do not depend on any input.
-    pub value: Option<Array>,
+    pub value: Option<Arc<Array>>,
 }
 
 /// The inference model of a protobuf whose input dimensions are fixed, not yet analysed, with tract's
@@ -58,14 +58,18 @@ pub(super) fn analyse(proto: &ModelProto, weights: &BTreeMap<String, Array>) -> 
             let Ok(fact) = model.outlet_fact(outlet) else { continue };
             let Ok(Some(shape)) = fact.shape.as_concrete_finite() else { continue };
             let Some(datum_type) = fact.datum_type.concretize() else { continue };
-            let value = fact.value.concretize().and_then(|t| tensor::from_tract(&t).ok());
+            let value = fact.value.concretize().and_then(|t| tensor::from_tract(&t).ok()).map(Arc::new);
             facts
                 .insert(name, Fact { shape: shape.to_vec(), element_type: tensor::element_type_of(datum_type), value });
         }
         Ok(problem)
     });
     for (name, array) in weights {
-        let fact = Fact { shape: array.shape.clone(), element_type: array.element_type(), value: Some(array.clone()) };
+        let fact = Fact {
+            shape: array.shape.clone(),
+            element_type: array.element_type(),
+            value: Some(Arc::new(array.clone())),
+        };
         facts.insert(name.clone(), fact);
     }
     if let Some(graph) = graph {

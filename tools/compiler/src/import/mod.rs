@@ -21,16 +21,18 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
-pub use dimensions::Interface;
+pub use dimensions::{Declared, Interface};
 pub use error::ImportError;
 pub use facts::Fact;
 pub use node::{Attribute, OnnxNode};
 pub use reference::{Reference, TractBackend};
 
+use crate::array::Array;
 use crate::graph::Quantization;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use tract_onnx::pb::ModelProto;
 
 /// What a user may say about a model.
@@ -63,6 +65,8 @@ pub struct Imported {
     pub sha256: [u8; 32],
     /// Number of weight elements.
     pub n_parameters: u64,
+    /// Shapes and element types that the file itself declares for tensors other than inputs, where they are numbers.
+    pub declared: BTreeMap<String, Declared>,
     /// What constants were quantized with, by ONNX tensor, in models whose activations are quantized as well. The facts
     /// have their real values.
     pub quantizations: BTreeMap<String, Quantization>,
@@ -72,7 +76,7 @@ pub struct Imported {
 
 impl Imported {
     /// The value of a tensor that does not depend on any input.
-    pub fn value(&self, tensor: &str) -> Option<&crate::array::Array> {
+    pub fn value(&self, tensor: &str) -> Option<&Arc<Array>> {
         self.facts.get(tensor).and_then(|f| f.value.as_ref())
     }
 }
@@ -123,6 +127,7 @@ fn from_proto(
     let quantizations = dequantize::fold(graph)?;
     let mut weights = check::weights(graph)?;
     check::sizes(graph, &weights)?;
+    let declared = dimensions::declared(graph);
     let inputs = dimensions::fix(graph, &options.dims)?;
     let batches: Vec<bool> = graph.output.iter().map(dimensions::may_batch).collect();
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
@@ -146,7 +151,7 @@ fn from_proto(
         let fact = analysis.facts.get(&name);
         let shape = fact.map(|f| f.shape.clone()).unwrap_or_default();
         Interface {
-            batched: may_batch && shape.first() == Some(&1),
+            batched: may_batch && shape.first().is_none_or(|&n| n == 1),
             name,
             shape,
             element_type: fact.and_then(|f| f.element_type),
@@ -163,6 +168,7 @@ fn from_proto(
         n_bytes,
         sha256,
         n_parameters,
+        declared,
         quantizations,
         proto,
     })

@@ -16,12 +16,12 @@ pub fn clip(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
         let value = if lowering.imported.opset < 11 {
             float(node, name, none)?
         } else {
-            match lowering.constant_f32(node, i)? {
+            match lowering.known_f32(node, i)? {
                 None => none,
-                Some((_, &[x])) => x,
-                Some((shape, _)) => {
+                Some(limit) if let &[x] = limit.values() => x,
+                Some(limit) => {
                     return Err(Refusal::new(
-                        format!("its limit has shape {shape:?}"),
+                        format!("its limit has shape {:?}", limit.shape()),
                         "limits must be single numbers",
                     ));
                 }

@@ -19,10 +19,10 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let x = lowering.input(node, 0)?;
     let x_shape = lowering.shape_of(x).to_vec();
     let channels = x_shape.get(1).copied().unwrap_or(1);
-    let mut parameters: [&[f32]; 4] = [&[]; 4];
+    let mut parameters: [Vec<f32>; 4] = Default::default();
     for (i, parameter) in parameters.iter_mut().enumerate() {
-        match lowering.constant_f32(node, i + 1)? {
-            Some((_, v)) if v.len() == channels => *parameter = v,
+        match lowering.known_f32(node, i + 1)? {
+            Some(v) if v.values().len() == channels => *parameter = v.values().to_vec(),
             _ => {
                 return Err(Refusal::new(
                     format!("its input {} is not one number per channel", i + 1),

@@ -23,14 +23,14 @@ pub fn mul(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
 /// a / b for constant b: a times 1 / b, which differs in the last bit at most.
 pub fn div(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let a = lowering.input(node, 0)?;
-    let Some((shape, b)) = lowering.constant_f32(node, 1)? else {
+    let Some(b) = lowering.known_f32(node, 1)? else {
         return Err(Refusal::new("its divisor is missing", "check the file with onnx.checker"));
     };
-    let inverse: Vec<f32> = b.iter().map(|&x| (1.0 / f64::from(x)) as f32).collect();
+    let inverse: Vec<f32> = b.values().iter().map(|&x| (1.0 / f64::from(x)) as f32).collect();
     if !inverse.iter().all(|x| x.is_finite() && *x != 0.0) {
         return Err(Refusal::new("its divisor has no finite inverse", "divide by numbers of moderate size"));
     }
-    let b = lowering.constant(&format!("{}_inverse", node.inputs[1]), shape.to_vec(), inverse);
+    let b = lowering.constant(&format!("{}_inverse", node.inputs[1]), b.shape().to_vec(), inverse);
     lowering.push_result(node, Operator::Binary { function: Binary::Mul, clamp: Clamp::default() }, vec![a, b])
 }
 

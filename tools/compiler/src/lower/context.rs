@@ -1,14 +1,27 @@
 //! What lowering a node works with: the graph under construction and typed access to the ONNX node.
 
-use super::{Refusal, Unsupported, quantized};
+use super::{Refusal, Unsupported, fold, quantized};
 use crate::array::{Array, ArrayData};
 use crate::graph::{Constant, Graph, Grid, Node, Operator, Origin, Port, Quantization, Tensor, TensorId};
 use crate::import::{Attribute, Fact, Imported, Interface, OnnxNode};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use tinfer::tensor::ElementType;
 
-/// Shape and elements of a float32 constant.
-pub type Weights<'a> = (&'a [usize], &'a [f32]);
+/// A float32 constant.
+pub struct Weights(Arc<Array>);
+
+impl Weights {
+    /// Dimensions.
+    pub fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    /// Elements, row-major.
+    pub fn values(&self) -> &[f32] {
+        self.0.as_f32().unwrap_or(&[])
+    }
+}
 
 /// A graph under construction.
 pub struct Lowering<'a> {
@@ -71,7 +84,15 @@ impl<'a> Lowering<'a> {
         for output in &self.imported.outputs {
             match self.operand(&output.name) {
                 Ok(id) => {
-                    let port = port(output, id);
+                    let mut port = port(output, id);
+                    let tensor = self.graph.tensor(id);
+                    if output.element_type.is_none() || output.shape.is_empty() {
+                        // Shape inference did not get there.
+                        port.shape.clone_from(&tensor.shape);
+                        port.permutation = (0..tensor.shape.len()).collect();
+                        port.batched = output.batched && tensor.shape.first() == Some(&1);
+                        port.element_type = tensor.element_type;
+                    }
                     self.graph.outputs.push(port);
                 }
                 Err(Refusal { reason, suggestion }) => {
@@ -89,6 +110,9 @@ impl<'a> Lowering<'a> {
 
     /// The tensor that holds an ONNX tensor; a known value becomes a constant.
     pub fn operand(&mut self, name: &str) -> Result<TensorId, Refusal> {
+        if self.imported.inputs.iter().any(|i| i.name == name && i.element_type.is_none()) {
+            return Err(element_type_refusal(name, "of a kind that no image has"));
+        }
         if let Some(&id) = self.tensors.get(name) {
             return Ok(id);
         }
@@ -101,13 +125,8 @@ impl<'a> Lowering<'a> {
                 id
             }
             Some(value) => {
-                let constant = match value.data {
-                    ArrayData::F32(v) => Constant::F32(v),
-                    ArrayData::I8(v) => Constant::I8(v),
-                    ArrayData::I32(v) => Constant::I32(v),
-                    ArrayData::I64(v) => Constant::I64(v),
-                    other => return Err(element_type_refusal(name, other.type_name())),
-                };
+                let constant = Constant::from_data(value.data.clone())
+                    .ok_or_else(|| element_type_refusal(name, value.data.type_name()))?;
                 let id = self.graph.add_constant(name, fact.shape, constant);
                 self.graph.tensor_mut(id).quantization = self.imported.quantizations.get(name).cloned();
                 id
@@ -128,10 +147,13 @@ impl<'a> Lowering<'a> {
     /// The tensor that holds a node's input `i`, which must be float32 unless the node takes quantized tensors too.
     pub fn input(&mut self, node: &OnnxNode, i: usize) -> Result<TensorId, Refusal> {
         let name = self.input_name(node, i).ok_or_else(|| missing_input(i))?;
-        let fact = self.fact(&name)?;
+        let element_type = match self.tensors.get(&name) {
+            Some(&id) if !self.grids.contains_key(&name) => Some(self.element_type(id)),
+            _ => self.fact(&name)?.element_type,
+        };
         let moves = node.operator == "DequantizeLinear" || quantized::MOVERS.contains(&&*node.operator);
-        if fact.element_type != Some(ElementType::F32) && !(moves && self.grids.contains_key(&name)) {
-            return Err(element_type_refusal(&name, fact.element_type.map_or("of another kind", ElementType::name)));
+        if element_type != Some(ElementType::F32) && !(moves && self.grids.contains_key(&name)) {
+            return Err(element_type_refusal(&name, element_type.map_or("of another kind", ElementType::name)));
         }
         self.operand(&name)
     }
@@ -160,13 +182,29 @@ impl<'a> Lowering<'a> {
         node.inputs.get(i).filter(|n| !n.is_empty()).cloned()
     }
 
+    /// The element type of a tensor of the graph.
+    pub fn element_type(&self, id: TensorId) -> ElementType {
+        self.graph.tensor(id).element_type
+    }
+
+    /// The tensor that holds a node's input `i`, of whatever element type.
+    pub fn any_input(&mut self, node: &OnnxNode, i: usize) -> Result<TensorId, Refusal> {
+        let name = self.input_name(node, i).ok_or_else(|| missing_input(i))?;
+        self.operand(&name)
+    }
+
+    /// As [`Lowering::any_input`]; `Ok(None)` when the input is absent.
+    pub fn optional_input(&mut self, node: &OnnxNode, i: usize) -> Result<Option<TensorId>, Refusal> {
+        self.input_name(node, i).map(|name| self.operand(&name)).transpose()
+    }
+
     /// Known elements of input `i`: `Ok(None)` if the input is absent.
     ///
     /// # Errors
     /// When the input depends on a graph input.
-    pub fn constant_input(&self, node: &OnnxNode, i: usize) -> Result<Option<&'a Array>, Refusal> {
+    pub fn known(&self, node: &OnnxNode, i: usize) -> Result<Option<Arc<Array>>, Refusal> {
         let Some(name) = self.input_name(node, i) else { return Ok(None) };
-        match self.imported.value(&name) {
+        match self.value(&name) {
             Some(value) => Ok(Some(value)),
             None => Err(Refusal::new(
                 format!("its input '{name}' is computed at run time, it must be a constant"),
@@ -176,22 +214,66 @@ impl<'a> Lowering<'a> {
     }
 
     /// Known float32 elements of input `i` and their shape.
-    pub fn constant_f32(&self, node: &OnnxNode, i: usize) -> Result<Option<Weights<'a>>, Refusal> {
-        let Some(array) = self.constant_input(node, i)? else { return Ok(None) };
-        match array.as_f32() {
-            Some(v) => Ok(Some((&array.shape, v))),
-            None => Err(element_type_refusal(&node.inputs[i], array.data.type_name())),
+    pub fn known_f32(&self, node: &OnnxNode, i: usize) -> Result<Option<Weights>, Refusal> {
+        let Some(array) = self.known(node, i)? else { return Ok(None) };
+        match array.data.element_type() {
+            Some(ElementType::F32) => Ok(Some(Weights(array))),
+            _ => Err(element_type_refusal(&node.inputs[i], array.data.type_name())),
         }
+    }
+
+    /// Known integers of input `i`.
+    pub fn known_ints(&self, node: &OnnxNode, i: usize) -> Result<Option<Vec<i64>>, Refusal> {
+        let Some(array) = self.known(node, i)? else { return Ok(None) };
+        match array.convert(ElementType::I64).map(|a| a.data) {
+            Some(ArrayData::I64(values)) => Ok(Some(values)),
+            _ => Err(Refusal::new(
+                format!("its input '{}' is {}, it must be integers", node.inputs[i], array.data.type_name()),
+                "check the file with onnx.checker",
+            )),
+        }
+    }
+
+    /// The elements of an ONNX tensor that depends on no input: the file's own, or found by folding.
+    pub fn value(&self, name: &str) -> Option<Arc<Array>> {
+        if let Some(value) = self.imported.value(name) {
+            return Some(Arc::clone(value));
+        }
+        let tensor = self.graph.tensor(*self.tensors.get(name)?);
+        let constant = tensor.constant.as_ref().filter(|_| tensor.quantization.is_none())?;
+        Some(Arc::new(constant.to_array(&tensor.shape)))
+    }
+
+    /// The shape that the file itself declares for a tensor: a graph output, or one between nodes.
+    pub fn declared(&self, name: &str) -> Option<&'a [usize]> {
+        self.imported.declared.get(name).map(|d| &*d.shape)
+    }
+
+    /// [`Lowering::declared`] of the node's output `slot`.
+    ///
+    /// # Errors
+    /// When the file declares none: `what` is the input that would be needed instead.
+    pub fn declared_output(&self, node: &OnnxNode, slot: usize, what: &str) -> Result<Vec<usize>, Refusal> {
+        let declared = node.outputs.get(slot).and_then(|name| self.declared(name));
+        declared.map(<[usize]>::to_vec).ok_or_else(|| {
+            Refusal::new(
+                format!("its {what} is computed at run time, and the file does not say the shape of the result"),
+                format!("make the {what} a constant"),
+            )
+        })
     }
 
     /// Whether the elements of input `i` are known.
     pub fn is_constant(&self, node: &OnnxNode, i: usize) -> bool {
-        self.input_name(node, i).is_some_and(|n| self.imported.value(&n).is_some())
+        self.input_name(node, i).is_some_and(|n| self.value(&n).is_some())
     }
 
     /// Shape of an ONNX tensor.
     pub fn shape(&self, name: &str) -> Result<Vec<usize>, Refusal> {
-        Ok(self.fact(name)?.shape.clone())
+        match self.tensors.get(name) {
+            Some(&id) => Ok(self.shape_of(id).to_vec()),
+            None => Ok(self.fact(name)?.shape.clone()),
+        }
     }
 
     /// Name and shape of the node's only result that somebody wants: the first.
@@ -249,6 +331,135 @@ impl<'a> Lowering<'a> {
         self.push(node.name.clone(), &node.operator, operator, inputs, output);
         self.tensors.insert(name, output);
         Ok(())
+    }
+
+    /// Adds the node that computes the ONNX node's output `slot` in the file's own layout, and nothing else.
+    ///
+    /// # Shapes
+    /// `shape` is that of the result, of element type `element_type`.
+    pub fn push_output(
+        &mut self,
+        node: &OnnxNode,
+        slot: usize,
+        operator: Operator,
+        inputs: Vec<TensorId>,
+        shape: Vec<usize>,
+        element_type: ElementType,
+    ) -> TensorId {
+        let output = self.output_tensor(node, slot, shape, element_type);
+        let name = if slot == 0 { node.name.clone() } else { format!("{}/{slot}", node.name) };
+        self.push(name, &node.operator, operator, inputs, output);
+        output
+    }
+
+    /// Adds one node that computes several outputs of the ONNX node: shape and element type of each, in their order.
+    pub fn push_outputs(
+        &mut self,
+        node: &OnnxNode,
+        operator: Operator,
+        inputs: Vec<TensorId>,
+        results: Vec<(Vec<usize>, ElementType)>,
+    ) -> Vec<TensorId> {
+        let results = results.into_iter().enumerate();
+        let outputs: Vec<TensorId> =
+            results.map(|(slot, (shape, ty))| self.output_tensor(node, slot, shape, ty)).collect();
+        let (name, onnx) = (node.name.clone(), node.operator.clone());
+        self.graph.nodes.push(Node { name, onnx, operator, inputs, outputs: outputs.clone() });
+        outputs
+    }
+
+    fn output_tensor(
+        &mut self,
+        node: &OnnxNode,
+        slot: usize,
+        shape: Vec<usize>,
+        element_type: ElementType,
+    ) -> TensorId {
+        match node.outputs.get(slot).filter(|name| !name.is_empty()) {
+            Some(name) => {
+                let id = self.tensor(name, shape.clone(), Some(identity(name, shape.len())));
+                self.graph.tensor_mut(id).element_type = element_type;
+                self.tensors.insert(name.clone(), id);
+                id
+            }
+            None => {
+                let id = self.tensor(&format!("{}/result_{slot}", node.name), shape, None);
+                self.graph.tensor_mut(id).element_type = element_type;
+                id
+            }
+        }
+    }
+
+    /// Says that the ONNX node's output `slot` is held by this tensor.
+    pub fn bind_output(&mut self, node: &OnnxNode, slot: usize, id: TensorId) {
+        if let Some(name) = node.outputs.get(slot).filter(|name| !name.is_empty()) {
+            self.tensors.insert(name.clone(), id);
+        }
+    }
+
+    /// Whether somebody reads the node's output `slot`.
+    pub fn is_wanted(&self, node: &OnnxNode, slot: usize) -> bool {
+        node.outputs.get(slot).is_some_and(|name| !name.is_empty() && self.needed.contains(&**name))
+    }
+
+    /// As `x`, but a run stops with an error unless the node's input `i`, which is known at run time only, has exactly
+    /// these elements.
+    ///
+    /// # Errors
+    /// When the input is known and has others.
+    pub fn require(&mut self, node: &OnnxNode, i: usize, expected: Constant, x: TensorId) -> Result<TensorId, Refusal> {
+        let name = self.input_name(node, i).ok_or_else(|| missing_input(i))?;
+        if let Some(value) = self.value(&name) {
+            return match Constant::from_data(value.data.clone()) == Some(expected) {
+                true => Ok(x),
+                false => Err(Refusal::new(
+                    format!("its input '{name}' contradicts the shapes that the file declares"),
+                    "check the file with onnx.checker",
+                )),
+            };
+        }
+        let given = self.operand(&name)?;
+        let shape = self.shape_of(given).to_vec();
+        let expected = self.graph.add_constant(&format!("{name}_expected"), shape, expected);
+        let (shape, element_type) = (self.shape_of(x).to_vec(), self.element_type(x));
+        Ok(self.push_typed_step(
+            node,
+            &format!("require_{i}"),
+            Operator::Require,
+            vec![x, given, expected],
+            shape,
+            element_type,
+        ))
+    }
+
+    /// Adds an auxiliary node with a result of this element type.
+    pub fn push_typed_step(
+        &mut self,
+        node: &OnnxNode,
+        step: &str,
+        operator: Operator,
+        inputs: Vec<TensorId>,
+        shape: Vec<usize>,
+        element_type: ElementType,
+    ) -> TensorId {
+        let output = self.push_step(node, step, operator, inputs, shape);
+        self.graph.tensor_mut(output).element_type = element_type;
+        output
+    }
+
+    /// Adds a constant of any element type.
+    pub fn typed_constant(&mut self, name: &str, shape: Vec<usize>, constant: Constant) -> TensorId {
+        self.graph.add_constant(name, shape, constant)
+    }
+
+    /// Number of nodes so far.
+    pub fn n_nodes(&self) -> usize {
+        self.graph.nodes.len()
+    }
+
+    /// Computes every node from number `first` on whose operands are all known.
+    pub fn fold(&mut self, first: usize) {
+        fold::constants(&mut self.graph, first);
     }
 
     /// Adds an auxiliary node in front of or behind the main one.
@@ -369,7 +580,7 @@ pub fn identity(name: &str, rank: usize) -> Origin {
 /// A refusal because of an element type.
 pub fn element_type_refusal(tensor: &str, found: &str) -> Refusal {
     Refusal::new(
-        format!("tensor '{tensor}' has element type {found}, only float32 is computed"),
+        format!("tensor '{tensor}' has element type {found}, which this operator does not take here"),
         "export the model in float32",
     )
 }

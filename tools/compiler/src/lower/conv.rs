@@ -10,9 +10,10 @@ use crate::import::OnnxNode;
 pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let x = lowering.input(node, 0)?;
     let x_shape = lowering.shape_of(x).to_vec();
-    let (w_shape, w) = lowering
-        .constant_f32(node, 1)?
+    let weights = lowering
+        .known_f32(node, 1)?
         .ok_or_else(|| Refusal::new("it has no weights", "check the file with onnx.checker"))?;
+    let (w_shape, w) = (weights.shape(), weights.values());
     let (name, y_shape) = lowering.result(node)?;
     let rank = x_shape.len();
     if !(3..=4).contains(&rank) || w_shape.len() != rank || y_shape.len() != rank {
@@ -71,7 +72,8 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let quantization = quantized::of_weights(lowering.imported, node, 0, if depthwise { 2 } else { 0 })?;
     let mut inputs = vec![x, lowering.constant(&format!("{name}_weights"), shape, moved)];
     lowering.set_quantization(inputs[1], quantization);
-    if let Some((_, bias)) = lowering.constant_f32(node, 2)? {
+    if let Some(bias) = lowering.known_f32(node, 2)? {
+        let bias = bias.values();
         if bias.len() != n_outputs {
             return Err(Refusal::new(
                 format!("its bias has {} elements for {n_outputs} channels", bias.len()),

@@ -63,8 +63,8 @@ pub fn matmul(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let mut a = lowering.input(node, 0)?;
     let (_, shape) = lowering.result(node)?;
     let a_shape = lowering.shape_of(a).to_vec();
-    if let Some((b_shape, _)) = if lowering.is_constant(node, 1) { lowering.constant_f32(node, 1)? } else { None }
-        && b_shape.iter().rev().skip(2).all(|&d| d == 1)
+    if let Some(b) = if lowering.is_constant(node, 1) { lowering.known_f32(node, 1)? } else { None }
+        && b.shape().iter().rev().skip(2).all(|&d| d == 1)
     {
         let weights = weights(lowering, node, a, false, 1.0)?;
         let operator = Operator::FullyConnected { clamp: Clamp::default() };
@@ -106,7 +106,8 @@ fn bias_of(lowering: &Lowering, node: &OnnxNode, shape: &[usize], beta: f32) -> 
     if !lowering.is_constant(node, 2) {
         return Ok(None);
     }
-    let Some((c_shape, c)) = lowering.constant_f32(node, 2)? else { return Ok(None) };
+    let Some(bias) = lowering.known_f32(node, 2)? else { return Ok(None) };
+    let (c_shape, c) = (bias.shape(), bias.values());
     let n = shape[1];
     let scaled = |x: f32| x * beta;
     Ok(match c_shape {
@@ -124,9 +125,10 @@ fn weights(
     transposed: bool,
     alpha: f32,
 ) -> Result<TensorId, Refusal> {
-    let Some((shape, b)) = lowering.constant_f32(node, 1)? else {
+    let Some(right) = lowering.known_f32(node, 1)? else {
         return Err(Refusal::new("it has no weights", "check the file with onnx.checker"));
     };
+    let (shape, b) = (right.shape(), right.values());
     let (rows, columns) = match *shape {
         [k] => (k, 1),
         [.., rows, columns] => (rows, columns),

@@ -10,6 +10,7 @@ mod binary;
 mod concat;
 mod context;
 mod conv;
+mod fold;
 mod matmul;
 mod operators;
 mod pad;
@@ -131,5 +132,8 @@ fn lower_node(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Option<Ref
         return Err(None);
     }
     lowering.check_known(node, operator.attributes).map_err(Some)?;
-    (operator.lower)(lowering, node).map_err(Some)
+    let first = lowering.n_nodes();
+    (operator.lower)(lowering, node).map_err(Some)?;
+    lowering.fold(first);
+    Ok(())
 }

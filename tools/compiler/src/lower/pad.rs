@@ -2,7 +2,6 @@
 
 use super::context::{Lowering, axis, element_type_refusal, float, ints, text};
 use super::{Refusal, quantized};
-use crate::array::ArrayData;
 use crate::graph::Operator;
 use crate::import::OnnxNode;
 
@@ -14,18 +13,10 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     }
     let x = lowering.input(node, 0)?;
     let rank = lowering.shape_of(x).len();
-    let list = |i: usize, name: &str| -> Result<Option<Vec<i64>>, Refusal> {
-        match lowering.constant_input(node, i)?.map(|a| &a.data) {
-            None => Ok(None),
-            Some(ArrayData::I64(v)) => Ok(Some(v.clone())),
-            Some(ArrayData::I32(v)) => Ok(Some(v.iter().map(|&x| i64::from(x)).collect())),
-            Some(_) => Err(Refusal::new(format!("its {name} are not integers"), "check the file with onnx.checker")),
-        }
-    };
     let (pads, value, axes) = if lowering.imported.opset < 11 {
         (ints(node, "pads")?, float(node, "value", 0.0)?, None)
     } else {
-        (list(1, "pads")?, padding_value(lowering, node)?, list(3, "axes")?)
+        (lowering.known_ints(node, 1)?, padding_value(lowering, node)?, lowering.known_ints(node, 3)?)
     };
     let axes = match axes {
         None => (0..rank).collect(),
@@ -47,13 +38,13 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
 
 /// The value in real units. In a quantized tensor it is a step, 0 by default.
 fn padding_value(lowering: &Lowering, node: &OnnxNode) -> Result<f32, Refusal> {
-    let Some(value) = lowering.constant_input(node, 2)? else {
+    let Some(value) = lowering.known(node, 2)? else {
         let zero = |name: String| Some((lowering.grid_of(&name)?, lowering.zero_step(&name)?));
         let padded = lowering.input_name(node, 0).and_then(zero);
         return Ok(padded.map_or(0.0, |(grid, zero)| (zero - grid.zero_point) as f32 * grid.scale));
     };
     let real = match lowering.input_name(node, 0).and_then(|name| lowering.grid_of(&name)) {
-        Some(grid) => quantized::real_values(value, grid),
+        Some(grid) => quantized::real_values(&value, grid),
         None => value.as_f32().map(<[f32]>::to_vec),
     };
     match real.as_deref() {

@@ -3,7 +3,6 @@
 use super::Refusal;
 use super::context::{Lowering, axis, int, ints};
 use super::window::Geometry;
-use crate::array::ArrayData;
 use crate::graph::{Clamp, Operator, TensorId, Window};
 use crate::import::OnnxNode;
 
@@ -59,9 +58,9 @@ pub fn global_max_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), R
 pub fn reduce_mean(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let x = lowering.input(node, 0)?;
     let rank = lowering.shape_of(x).len();
-    let axes = match (ints(node, "axes")?, lowering.constant_input(node, 1)?.map(|a| &a.data)) {
+    let axes = match (ints(node, "axes")?, lowering.known_ints(node, 1)?) {
         (Some(axes), None) if lowering.imported.opset < 18 => axes,
-        (None, Some(ArrayData::I64(axes))) => axes.clone(),
+        (None, Some(axes)) => axes,
         (None, None) if int(node, "noop_with_empty_axes", 0)? == 0 => (0..rank as i64).collect(),
         _ => return Err(Refusal::new("its axes are not a constant list", "export the model with constant axes")),
     };

@@ -75,7 +75,7 @@ fn grid(imported: &Imported, node: &OnnxNode) -> Result<Grid, Refusal> {
         })
     };
     let (scale, zero_point) = (value(1)?, value(2)?);
-    let scales = scale.and_then(Array::as_f32).unwrap_or(&[]);
+    let scales = scale.and_then(|a| a.as_f32()).unwrap_or(&[]);
     let &[scale] = scales else {
         return Err(Refusal::new(
             format!("it has {} scales, activations have one scale per tensor", scales.len()),
@@ -98,7 +98,7 @@ fn grid(imported: &Imported, node: &OnnxNode) -> Result<Grid, Refusal> {
             ));
         }
     };
-    let zero_point = match zero_point.map(Array::to_f64).as_deref() {
+    let zero_point = match zero_point.map(|a| a.to_f64()).as_deref() {
         None => 0,
         Some(&[z]) => z as i32,
         Some(several) => {

@@ -3,7 +3,6 @@
 
 use super::Refusal;
 use super::context::Lowering;
-use crate::array::ArrayData;
 use crate::graph::Operator;
 use crate::import::OnnxNode;
 
@@ -32,9 +31,9 @@ pub fn identity(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal>
 
 /// Dropout passes its input on in inference; `ratio` and `seed` concern training only.
 pub fn dropout(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
-    match lowering.constant_input(node, 2)?.map(|a| &a.data) {
+    match lowering.known(node, 2)? {
         None => identity(lowering, node),
-        Some(ArrayData::Bool(b)) if b.iter().all(|&b| b == 0) => identity(lowering, node),
+        Some(training) if training.to_f32().iter().all(|&b| b == 0.0) => identity(lowering, node),
         Some(_) => Err(Refusal::new("it is in training mode", "export the model for inference (model.eval())")),
     }
 }

@@ -136,7 +136,9 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
             Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax | Operator::Requantize => {
                 elementwise::pack
             }
-            Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } => movement::pack,
+            Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } | Operator::Require => {
+                movement::pack
+            }
             Operator::Reshape | Operator::Rows { .. } | Operator::JoinRows => continue,
         };
         steps.begin(step);

@@ -6,9 +6,13 @@ use crate::graph::{Node, Operator};
 use tinfer::operators::movement::{
     CONCAT_F32, CONCAT_I8, ConcatRecord, PAD_F32, PAD_I8, PadRecord, TRANSPOSE_F32, TRANSPOSE_I8, TransposeRecord,
 };
+use tinfer::operators::require::REQUIRE;
 use tinfer::tensor::{MAX_RANK, quantize_i8};
 
 pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    if node.operator == Operator::Require {
+        return steps.emit(node, &REQUIRE, &node.inputs, &[], &[]);
+    }
     let precision = steps.precision(node)?;
     let rank = steps.output(node).shape.len();
     let Some(first) = MAX_RANK.checked_sub(rank) else {

@@ -83,9 +83,8 @@ impl<'g> StepPacker<'g> {
                 quantization(tensor),
             )?,
             Placement::Constant(source) => {
-                let bytes = constant_bytes(self.graph.tensor(source)).ok_or_else(|| PackError::Node {
-                    node: tensor.name.clone(),
-                    reason: "its constant has no data".into(),
+                let bytes = self.graph.tensor(source).constant.as_ref().map(Constant::to_bytes).ok_or_else(|| {
+                    PackError::Node { node: tensor.name.clone(), reason: "its constant has no data".into() }
                 })?;
                 self.image.constant(&tensor.name, tensor.element_type, &tensor.shape, bytes, quantization(tensor))?
             }
@@ -166,13 +165,4 @@ pub(super) enum Precision {
 /// A clamp in real units.
 pub(super) fn limits_f32(clamp: Clamp) -> LimitsF32 {
     LimitsF32 { min: clamp.min.unwrap_or(f32::NEG_INFINITY), max: clamp.max.unwrap_or(f32::INFINITY) }
-}
-
-fn constant_bytes(tensor: &Tensor) -> Option<Vec<u8>> {
-    Some(match tensor.constant.as_ref()? {
-        Constant::F32(v) => bytemuck::cast_slice(v).to_vec(),
-        Constant::I8(v) => bytemuck::cast_slice(v).to_vec(),
-        Constant::I32(v) => bytemuck::cast_slice(v).to_vec(),
-        Constant::I64(v) => bytemuck::cast_slice(v).to_vec(),
-    })
 }

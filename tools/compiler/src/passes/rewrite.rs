@@ -96,12 +96,8 @@ pub fn add_constant(
 
 /// The constant with its axes permuted, of any element type.
 pub fn add_permuted_constant(graph: &mut Graph, id: TensorId, shape: &[usize], p: &[usize]) -> Option<TensorId> {
-    let constant = match graph.tensor(id).constant.as_ref()? {
-        Constant::F32(v) => Constant::F32(transpose(v, shape, p)),
-        Constant::I8(v) => Constant::I8(transpose(v, shape, p)),
-        Constant::I32(v) => Constant::I32(transpose(v, shape, p)),
-        Constant::I64(v) => Constant::I64(transpose(v, shape, p)),
-    };
+    let places: Vec<usize> = (0..graph.tensor(id).n_elements()).collect();
+    let constant = graph.tensor(id).constant.as_ref()?.gathered(transpose(&places, shape, p))?;
     let name = format!("{}_moved", graph.tensor(id).name);
     // Scales per channel belong to an axis, which may not be one any more.
     let quantization = graph.tensor(id).quantization.clone().filter(|q| q.scales.len() == 1);

@@ -114,6 +114,7 @@ fn name(operator: &Operator) -> &'static str {
         Operator::Pad { .. } => "Pad",
         Operator::Concat { .. } => "Concat",
         Operator::Requantize => "Requantize",
+        Operator::Require => "Require",
     }
 }
 

@@ -11,7 +11,7 @@
 
 use super::ARENA_ALIGNMENT;
 use super::strips::{row_bytes, seen, strip_node, strip_of, window};
-use crate::graph::{Constant, Graph, Node, Operator, Tensor, TensorId};
+use crate::graph::{Graph, Node, Operator, Tensor, TensorId};
 use serde::Serialize;
 use std::ops::Range;
 
@@ -192,13 +192,7 @@ fn is_rowwise(graph: &Graph, node: &Node) -> bool {
 fn constant_rows(whole: &Tensor, rows: &Range<usize>) -> Option<Tensor> {
     let n_rows = *whole.shape.first()?;
     let row = whole.n_elements() / n_rows;
-    let elements = rows.start * row..rows.end * row;
-    let constant = match whole.constant.as_ref()? {
-        Constant::F32(v) => Constant::F32(v.get(elements)?.to_vec()),
-        Constant::I8(v) => Constant::I8(v.get(elements)?.to_vec()),
-        Constant::I32(v) => Constant::I32(v.get(elements)?.to_vec()),
-        Constant::I64(v) => Constant::I64(v.get(elements)?.to_vec()),
-    };
+    let constant = whole.constant.as_ref()?.gathered(rows.start * row..rows.end * row)?;
     let mut part = without_values(whole);
     part.shape[0] = rows.len();
     part.constant = Some(constant);

@@ -35,25 +35,13 @@ pub(super) fn run(graph: &Graph, node: &Node, inputs: &[(Vec<usize>, Vec<i8>)], 
         .map(|(i, (&id, (shape, _)))| add(id, format!("x{i}"), shape))
         .collect();
     let result = add(*node.outputs.first()?, "y".into(), output);
-    single.inputs = operands.iter().map(|&id| port(&single, id)).collect();
-    single.outputs = vec![port(&single, result)];
+    single.inputs = operands.iter().map(|&id| Port::of_tensor(id, single.tensor(id))).collect();
+    single.outputs = vec![Port::of_tensor(result, single.tensor(result))];
     single.nodes.push(Node { inputs: operands, outputs: vec![result], ..node.clone() });
     let packed = pack(&single, &plan(&single, &|_, _| Chosen::PORTABLE), &PackOptions::default()).ok()?;
     let arrays: Vec<Array> = inputs.iter().map(|(s, v)| Array::new(s.clone(), ArrayData::I8(v.clone()))).collect();
     match ImageRunner::new(&packed.bytes).ok()?.run(&arrays).ok()?.pop()?.data {
         ArrayData::I8(values) => Some(values),
         _ => None,
-    }
-}
-
-fn port(graph: &Graph, id: TensorId) -> Port {
-    let tensor = graph.tensor(id);
-    Port {
-        name: tensor.name.clone(),
-        shape: tensor.shape.clone(),
-        batched: false,
-        element_type: tensor.element_type,
-        tensor: id,
-        permutation: (0..tensor.shape.len()).collect(),
     }
 }

@@ -175,23 +175,12 @@ impl Values {
         let mut shape = self.shape;
         let Some(n) = shape.get(axis).copied() else { return Values { shape, ..self } };
         let inner: usize = shape[axis + 1..].iter().product();
+        let outer: usize = shape[..axis].iter().product();
         shape[axis] = indices.len();
-        let constant = match self.constant {
-            Constant::F32(v) => Constant::F32(select(&v, n, inner, indices)),
-            Constant::I8(v) => Constant::I8(select(&v, n, inner, indices)),
-            Constant::I32(v) => Constant::I32(select(&v, n, inner, indices)),
-            Constant::I64(v) => Constant::I64(select(&v, n, inner, indices)),
-        };
-        Values { shape, constant }
+        let blocks = (0..outer).flat_map(|o| indices.iter().map(move |i| (o * n + i) * inner));
+        let constant = self.constant.gathered(blocks.flat_map(|start| start..start + inner));
+        Values { shape, constant: constant.expect("indices of an axis lie within it") }
     }
-}
-
-fn select<T: Copy>(values: &[T], n: usize, inner: usize, indices: &[usize]) -> Vec<T> {
-    let block = n * inner;
-    let picked = |outer: &[T]| -> Vec<T> {
-        indices.iter().flat_map(|&i| outer[i * inner..(i + 1) * inner].iter().copied()).collect()
-    };
-    if block == 0 { Vec::new() } else { values.chunks_exact(block).flat_map(picked).collect() }
 }
 
 fn select_scales(quantization: &Quantization, channels: &[usize]) -> Quantization {
