@@ -10,7 +10,7 @@ use crate::firmware::Noise;
 use crate::process;
 use crate::project::Project;
 use crate::toolchain::cargo;
-use crate::{bench, dist, docs, firmware, kernels, realtime, setup, sizes, smoke, stack, symbols, tidy};
+use crate::{bench, conformance, dist, docs, firmware, kernels, realtime, setup, sizes, smoke, stack, symbols, tidy};
 
 /// Which steps to run.
 #[derive(Args)]
@@ -52,7 +52,7 @@ fn chosen(names: &[String]) -> Result<Vec<(&'static str, Step)>> {
 
 type Step = fn(&Project) -> Result<()>;
 
-const STEPS: [(&str, Step); 17] = [
+const STEPS: [(&str, Step); 18] = [
     ("setup", |project| setup::run(project, &setup::Options::default())),
     ("tidy", tidy::run),
     ("rustfmt", rustfmt),
@@ -67,6 +67,7 @@ const STEPS: [(&str, Step); 17] = [
     ("size of the bare runtime", |project| sizes::run(project, &sizes::Options::bare_check())),
     ("costs of the models", |project| bench::run(project, &bench::Options::quick_check())),
     ("tables in the documentation", |project| docs::run(project, &docs::Options { check: true })),
+    ("conformance", |project| conformance::run(project, &conformance::Options { check: true })),
     ("demo", crate::demo::run),
     ("accuracy of the models", crate::zoo::run),
     ("tinfer on aarch64", aarch64),

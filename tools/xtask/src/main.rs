@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod conformance;
 mod demo;
 mod dist;
 mod docs;
@@ -50,6 +51,8 @@ enum Task {
     Firmware(firmware::Options),
     /// Build the stripped `tinfer` binary for a Linux board
     Dist(dist::Options),
+    /// Run the test suite of the onnx package and write what passes
+    Conformance(conformance::Options),
     /// Measure every model on every emulated board
     Bench(bench::Options),
     /// Show what takes the flash of a program
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&project),
         Task::Firmware(options) => firmware::run(&project, &options),
         Task::Dist(options) => dist::run(&project, &options),
+        Task::Conformance(options) => conformance::run(&project, &options),
         Task::Bench(options) => bench::run(&project, &options),
         Task::Sizes(options) => sizes::run(&project, &options),
         Task::Stack(options) => stack::run(&project, &options),

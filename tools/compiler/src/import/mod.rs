@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub mod build;
+pub mod case;
 mod check;
 mod dequantize;
 mod dimensions;

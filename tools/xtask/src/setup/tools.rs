@@ -36,7 +36,8 @@ pub fn python(project: &Project) -> Result<PathBuf> {
     Ok(project.tools_folder()?.join("imgtool/bin/python3"))
 }
 
-/// MCUboot's own tool, a second opinion on our image envelope, and numpy, which reads test sets.
+/// MCUboot's own tool, a second opinion on our image envelope; numpy, which reads test sets; onnx, which has a test
+/// suite.
 pub fn imgtool(project: &Project) -> Result<Tool<'_>> {
     let folder = project.tools_folder()?.join("imgtool");
     let program = folder.join("bin/imgtool");
@@ -57,11 +58,11 @@ pub fn imgtool(project: &Project) -> Result<Tool<'_>> {
         ways.insert(0, Way::Apt(&["python3-venv"]));
     }
     Ok(Tool {
-        name: "imgtool, numpy".to_owned(),
+        name: "imgtool, numpy, onnx".to_owned(),
         purpose: Purpose::Tests,
         find: Box::new(move || {
             let found = find_working(&program, "imgtool")?;
-            process::succeeds(Command::new(&python).args(["-c", "import numpy"])).then_some(found)
+            process::succeeds(Command::new(&python).args(["-c", "import numpy, onnx"])).then_some(found)
         }),
         ways,
     })
@@ -75,4 +76,4 @@ fn find_working(cached: &Path, name: &str) -> Option<String> {
 }
 
 const DEFMT_PRINT_VERSION: &str = "1.2.0";
-const PYTHON_PACKAGES: [&str; 2] = ["imgtool==2.5.0", "numpy==2.4.6"];
+const PYTHON_PACKAGES: [&str; 3] = ["imgtool==2.5.0", "numpy==2.4.6", "onnx==1.22.0"];

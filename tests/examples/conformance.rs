@@ -1,0 +1,140 @@
+//! Runs the test suite of the `onnx` package: every node case, and the light models.
+//!
+//! `conformance FOLDER` with the folder that holds `node` and `light` prints one JSON object: `cases` with `name`,
+//! `operator`, `outcome` (`passed`, `refused`, `failed`, `crashed`) and `reason`; `models` with the same.
+
+use serde_json::{Value, json};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use tinfer::tensor::MAX_RANK;
+use tinfer_compiler::array::{Array, NamedArray};
+use tinfer_compiler::engine::float_image;
+use tinfer_compiler::import::case::{Outline, outline, tensor_file};
+use tinfer_compiler::runner::ImageRunner;
+
+fn main() {
+    let Some(folder) = std::env::args_os().nth(1) else {
+        eprintln!("usage: conformance FOLDER");
+        std::process::exit(2);
+    };
+    let folder = Path::new(&folder);
+    let cases: Vec<Value> = entries(&folder.join("node")).iter().filter_map(|case| node_case(case)).collect();
+    let models: Vec<Value> = entries(&folder.join("light"))
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
+        .map(|path| light_model(path))
+        .collect();
+    println!("{}", json!({"cases": cases, "models": models}));
+}
+
+/// One node with its data, if its types and ranks can be in an image.
+fn node_case(case: &Path) -> Option<Value> {
+    let path = case.join("model.onnx");
+    let outline = outline(&std::fs::read(&path).ok()?)?;
+    let operator = outline.operators.first().filter(|_| outline.operators.len() == 1)?.clone();
+    let ports = outline.inputs.iter().chain(&outline.outputs);
+    if outline.n_functions > 0 || ports.clone().any(|(_, ty)| ty.is_none()) {
+        return None;
+    }
+    let data = case.join("test_data_set_0");
+    let inputs = arrays(&data, "input", &outline.inputs)?;
+    let outputs = arrays(&data, "output", &outline.outputs)?;
+    if inputs.iter().chain(&outputs).any(|a| a.array.shape.len() > MAX_RANK) {
+        return None;
+    }
+    let name = case.file_name()?.to_string_lossy().trim_start_matches("test_").to_string();
+    let (outcome, reason) = judge(&path, &inputs, &outputs, NODE_TOLERANCE);
+    Some(json!({"name": name, "operator": operator, "outcome": outcome, "reason": reason}))
+}
+
+/// A whole topology; its input is a ramp, as in the suite's own runner.
+fn light_model(path: &Path) -> Value {
+    let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let answer = |(outcome, reason): (&str, String)| json!({"name": name, "outcome": outcome, "reason": reason});
+    let expected = path.with_file_name(format!("{name}_output_0.pb"));
+    let outline = std::fs::read(path).ok().and_then(|b| outline(&b));
+    let output = std::fs::read(expected).ok().and_then(|b| tensor_file(&b));
+    let (Some(Outline { inputs, outputs, .. }), Some(output)) = (outline, output) else {
+        return answer(("crashed", "its files cannot be read".into()));
+    };
+    let shape = vec![1, 3, 224, 224];
+    let n: usize = shape.iter().product();
+    let ramp = (0..n).map(|i| (i as f64 / n as f64) as f32).collect();
+    let input = NamedArray::new(&inputs[0].0, Array::f32(shape, ramp));
+    answer(judge(path, &[input], &[NamedArray::new(&outputs[0].0, output.array)], MODEL_TOLERANCE))
+}
+
+/// Converts and runs a model in float32, and compares.
+fn judge(path: &Path, inputs: &[NamedArray], expected: &[NamedArray], tolerance: (f64, f64)) -> (&'static str, String) {
+    let attempt = catch_unwind(AssertUnwindSafe(|| run(path, inputs)));
+    let got = match attempt {
+        Err(_) => return ("crashed", "it panicked".into()),
+        Ok(Err(Stop::Refused(reason))) => return ("refused", reason),
+        Ok(Err(Stop::Failed(reason))) => return ("failed", reason),
+        Ok(Ok(got)) => got,
+    };
+    for want in expected {
+        let Some(have) = got.iter().find(|g| g.name == want.name) else {
+            return ("failed", format!("it has no output {}", want.name));
+        };
+        if let Some(reason) = difference(&want.array, &have.array, tolerance) {
+            return ("failed", format!("output {}: {reason}", want.name));
+        }
+    }
+    ("passed", String::new())
+}
+
+enum Stop {
+    Refused(String),
+    Failed(String),
+}
+
+fn run(path: &Path, inputs: &[NamedArray]) -> Result<Vec<NamedArray>, Stop> {
+    let image = float_image(path, &[], &mut |_| {}).map_err(|e| Stop::Refused(e.to_string()))?;
+    let failed = |e: &dyn std::fmt::Display| Stop::Failed(e.to_string());
+    let mut runner = ImageRunner::new(&image).map_err(|e| failed(&e))?;
+    let given = runner.inputs().iter().map(|port| {
+        let named = inputs.iter().find(|i| i.name == port.name);
+        named.map(|i| i.array.clone()).ok_or_else(|| Stop::Failed(format!("it wants an input {}", port.name)))
+    });
+    let given = given.collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = runner.outputs().iter().map(|p| p.name.to_string()).collect();
+    let results = runner.run(&given).map_err(|e| failed(&e))?;
+    Ok(names.iter().zip(results).map(|(name, array)| NamedArray::new(name, array)).collect())
+}
+
+/// Why two arrays are not the same, within `relative * |want| + absolute`.
+fn difference(want: &Array, have: &Array, (relative, absolute): (f64, f64)) -> Option<String> {
+    if want.shape != have.shape || want.element_type() != have.element_type() {
+        let name = |a: &Array| format!("{} {:?}", a.data.type_name(), a.shape);
+        return Some(format!("{} instead of {}", name(have), name(want)));
+    }
+    let same = |w: f64, h: f64| w == h || (w.is_nan() && h.is_nan()) || (w - h).abs() <= absolute + relative * w.abs();
+    let (w, h) = (want.to_f64(), have.to_f64());
+    let at = w.iter().zip(&h).position(|(&w, &h)| !same(w, h))?;
+    Some(format!("element {at} is {} instead of {}", h[at], w[at]))
+}
+
+fn arrays(
+    folder: &Path,
+    kind: &str,
+    ports: &[(String, Option<tinfer::tensor::ElementType>)],
+) -> Option<Vec<NamedArray>> {
+    let read = |(i, (name, _)): (usize, &(String, _))| {
+        let bytes = std::fs::read(folder.join(format!("{kind}_{i}.pb"))).ok()?;
+        Some(NamedArray::new(name, tensor_file(&bytes)?.array))
+    };
+    ports.iter().enumerate().map(read).collect()
+}
+
+/// Files and folders in a folder, sorted.
+fn entries(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Relative and absolute, of the suite's runner for nodes; the absolute one is for exponentials of our own.
+const NODE_TOLERANCE: (f64, f64) = (1e-3, 1e-5);
+/// The suite's own for whole models.
+const MODEL_TOLERANCE: (f64, f64) = (1e-3, 1e-7);
