@@ -15,8 +15,10 @@ mod external;
 mod facts;
 mod file;
 mod guard;
+mod inline;
 mod node;
 mod pad;
+mod qlinear;
 mod reference;
 mod tensor;
 #[cfg(test)]
@@ -121,10 +123,13 @@ fn from_proto(
     options: &ImportOptions,
 ) -> Result<Imported, ImportError> {
     let opset = check::versions(&proto)?;
+    inline::functions(&mut proto)?;
     let Some(graph) = &mut proto.graph else {
         return Err(ImportError::NotOnnx { path: stem.into(), reason: "it has no graph".into() });
     };
     check::sort(graph)?;
+    qlinear::to_qdq(graph);
+    qlinear::fold_scales(graph);
     let quantizations = dequantize::fold(graph)?;
     let mut weights = check::weights(graph)?;
     check::sizes(graph, &weights)?;
@@ -136,7 +141,9 @@ fn from_proto(
     let n_parameters =
         weights.values().filter(|w| w.shape.len() > 1 || w.n_elements() > 1).map(|w| w.n_elements() as u64).sum();
     let mut analysis = facts::analyse(&proto, &weights)?;
-    while pad::spell_out_axes(&mut proto, &analysis.facts, &mut weights) {
+    while inline::branches(&mut proto, &analysis.facts, &mut weights)?
+        || pad::spell_out_axes(&mut proto, &analysis.facts, &mut weights)
+    {
         analysis = facts::analyse(&proto, &weights)?;
     }
     let nodes = match &proto.graph {

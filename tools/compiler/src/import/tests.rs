@@ -1,5 +1,7 @@
 //! Every refusal with its words, dimensions, facts, and the reference.
 
+mod rewrites;
+
 use super::build::{Attr, Dim, ModelBuilder};
 use super::*;
 use crate::array::{Array, ArrayData, NamedArray};

@@ -1,0 +1,134 @@
+//! Functions, branches and quantized operators become plain nodes.
+
+use super::super::build::{Attr, ModelBuilder};
+use super::super::*;
+use crate::array::{Array, ArrayData, NamedArray};
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, ValueInfoProto};
+
+fn node(op_type: &str, domain: &str, input: &[&str], output: &[&str], attribute: Vec<AttributeProto>) -> NodeProto {
+    let names = |list: &[&str]| list.iter().map(|s| s.to_string()).collect();
+    NodeProto {
+        op_type: op_type.into(),
+        domain: domain.into(),
+        name: format!("{}_call", output[0]),
+        input: names(input),
+        output: names(output),
+        attribute,
+        ..NodeProto::default()
+    }
+}
+
+/// `scaled(a) = LeakyRelu(a, alpha = slope) + a`, called twice, once through another function.
+fn with_functions(opset: i64) -> ModelBuilder {
+    let mut b = ModelBuilder::new(17).input("x", &[1, 3]).output("z");
+    let slope = |f: f32| AttributeProto {
+        name: "slope".into(),
+        r#type: AttributeType::Float as i32,
+        f,
+        ..AttributeProto::default()
+    };
+    let reference = AttributeProto {
+        name: "alpha".into(),
+        ref_attr_name: "slope".into(),
+        r#type: AttributeType::Float as i32,
+        ..AttributeProto::default()
+    };
+    let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: opset }];
+    let function = |name: &str, nodes: Vec<NodeProto>| FunctionProto {
+        name: Some(name.into()),
+        domain: Some("local".into()),
+        input: vec!["a".into()],
+        output: vec!["b".into()],
+        attribute: vec!["slope".into()],
+        node: nodes,
+        opset_import: opset_import.clone(),
+        ..FunctionProto::default()
+    };
+    let inner = AttributeProto { ref_attr_name: "slope".into(), ..slope(0.0) };
+    b.0.functions = vec![
+        function(
+            "scaled",
+            vec![node("LeakyRelu", "", &["a"], &["h"], vec![reference]), node("Add", "", &["h", "a"], &["b"], vec![])],
+        ),
+        function("outer", vec![node("scaled", "local", &["a"], &["b"], vec![inner])]),
+    ];
+    b.graph().node.push(node("scaled", "local", &["x"], &["y"], vec![slope(0.5)]));
+    b.graph().node.push(node("outer", "local", &["y"], &["z"], vec![slope(0.25)]));
+    b
+}
+
+#[test]
+fn functions_are_inlined() {
+    let imported = with_functions(17).import().unwrap();
+    let operators: Vec<&str> = imported.nodes.iter().map(|n| &*n.operator).collect();
+    assert_eq!(operators, ["LeakyRelu", "Add", "LeakyRelu", "Add"]);
+    let x = NamedArray::new("x", Array::f32(vec![1, 3], vec![-2.0, 0.0, 4.0]));
+    let z = Reference::new(&imported).unwrap().run(&[x]).unwrap();
+    // -2 -> -3 -> -3.75; 4 -> 8 -> 16.
+    assert_eq!(z[0].array.to_f32(), [-3.75, 0.0, 16.0]);
+}
+
+#[test]
+fn functions_of_another_operator_set_and_recursive_ones_are_refused() {
+    assert_eq!(with_functions(13).import().unwrap_err().code(), "unsupported-feature");
+    let mut recursive = with_functions(17);
+    recursive.0.functions[0].node[0] = node("outer", "local", &["a"], &["h"], vec![]);
+    assert_eq!(recursive.import().unwrap_err().code(), "unsupported-feature");
+}
+
+/// `y = Neg(x)` if the condition holds, `y = x` (named as outside) if not.
+fn with_if(condition: bool) -> ModelBuilder {
+    let branch = |nodes: Vec<NodeProto>, output: &str| {
+        let output = ValueInfoProto { name: output.into(), ..ValueInfoProto::default() };
+        GraphProto { node: nodes, output: vec![output], ..GraphProto::default() }
+    };
+    let graph = |name: &str, g: GraphProto| AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Graph as i32,
+        g: Some(g),
+        ..AttributeProto::default()
+    };
+    let mut b = ModelBuilder::new(17).input("x", &[1, 3]).output("y");
+    b = b.weight("yes", Array::new(vec![], ArrayData::Bool(vec![u8::from(condition)])));
+    let taken = branch(vec![node("Abs", "", &["x"], &["t"], vec![]), node("Neg", "", &["t"], &["r"], vec![])], "r");
+    let branches = vec![graph("then_branch", taken), graph("else_branch", branch(vec![], "x"))];
+    b.graph().node.push(node("If", "", &["yes"], &["y"], branches));
+    b
+}
+
+#[test]
+fn branches_of_known_conditions_are_taken() {
+    for (condition, operators) in [(true, vec!["Abs", "Neg"]), (false, vec!["Identity"])] {
+        let imported = with_if(condition).import().unwrap();
+        assert_eq!(imported.nodes.iter().map(|n| &*n.operator).collect::<Vec<_>>(), operators);
+        assert_eq!(imported.facts["y"].shape, [1, 3]);
+    }
+}
+
+#[test]
+fn quantized_operators_become_qdq_form() {
+    let zero = |name: &str| (name.to_string(), Array::new(vec![], ArrayData::I8(vec![0])));
+    let weights = Array::new(vec![4, 3, 3, 3], ArrayData::I8((0..108).map(|i| (i % 13) as i8 - 6).collect()));
+    let mut b = ModelBuilder::new(17).int8_input("x", &[1, 3, 8, 8]).int8_output("y").weight("w", weights);
+    for (name, scale) in [("xs", 0.02), ("ys", 0.1)] {
+        b = b.weight(name, Array::f32(vec![], vec![scale]));
+    }
+    b = b.weight("ws", Array::f32(vec![4], vec![0.01, 0.02, 0.03, 0.04]));
+    for (name, array) in [zero("xz"), zero("wz"), zero("yz")] {
+        b = b.weight(&name, array);
+    }
+    b = b.weight("wz4", Array::new(vec![4], ArrayData::I8(vec![0; 4])));
+    b = b.weight("bias", Array::new(vec![4], ArrayData::I32(vec![100, -50, 0, 25])));
+    let inputs = ["x", "xs", "xz", "w", "ws", "wz4", "ys", "yz", "bias"];
+    let imported = b.node("QLinearConv", &inputs, &["y"], &[("pads", Attr::Is(vec![1, 1, 1, 1]))]).import().unwrap();
+    let operators: Vec<&str> = imported.nodes.iter().map(|n| &*n.operator).collect();
+    assert_eq!(operators, ["DequantizeLinear", "Conv", "QuantizeLinear"]);
+    let conv = &imported.nodes[1];
+    assert_eq!(imported.quantizations[&conv.inputs[1]].scales, [0.01, 0.02, 0.03, 0.04]);
+    let bias = imported.value(&conv.inputs[2]).unwrap().to_f32();
+    assert!((bias[1] - -50.0 * 0.02 * 0.02).abs() < 1e-7, "{bias:?}");
+    // The same integers as in the file come out of quantization.
+    let graph = crate::passes::simplify(crate::lower::lower(&imported).unwrap()).graph;
+    assert!(crate::quantize::is_quantized(&graph));
+}
