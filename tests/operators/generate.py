@@ -17,12 +17,13 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 HERE = pathlib.Path(__file__).parent
-TYPES = {np.dtype(np.float32): "f32", np.dtype(np.int8): "i8", np.dtype(np.int32): "i32", np.dtype(np.float64): "f64"}
+TYPES = {np.dtype(np.float32): "f32", np.dtype(np.int8): "i8", np.dtype(np.int32): "i32", np.dtype(np.float64): "f64",
+         np.dtype(np.uint8): "u8", np.dtype(np.int64): "i64", np.dtype(np.bool_): "bool"}
 OPSET = 17
 
 
-def run(operator, inputs, attributes, constants=(), domain="", opset=OPSET):
-    """Runs a model of one node; `inputs` in node order, None for an absent one."""
+def run(operator, inputs, attributes, constants=(), domain="", opset=OPSET, kind=None):
+    """Runs a model of one node; `inputs` in node order, None for an absent one; `kind` is the type of its output."""
     names, values, initializers = [], {}, []
     for i, value in enumerate(inputs):
         names.append("" if value is None else f"i{i}")
@@ -34,7 +35,8 @@ def run(operator, inputs, attributes, constants=(), domain="", opset=OPSET):
             values[f"i{i}"] = value
     node = helper.make_node(operator, names, ["y"], domain=domain, **attributes)
     declared = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for n, v in values.items()]
-    kind = TensorProto.INT8 if domain or operator.startswith("QLinear") else TensorProto.FLOAT
+    if kind is None:
+        kind = TensorProto.INT8 if domain or operator.startswith("QLinear") else TensorProto.FLOAT
     graph = helper.make_graph([node], "case", declared, [helper.make_tensor_value_info("y", kind, None)], initializers)
     opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
@@ -46,9 +48,9 @@ def run(operator, inputs, attributes, constants=(), domain="", opset=OPSET):
 def write(folder, case, **arrays):
     lines = [f"# onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}, opset {OPSET}: generate.py"]
     for name, value in arrays.items():
-        value = np.asarray(value)
-        if value.dtype == np.int64:
-            value = value.astype(np.int32)
+        if not isinstance(value, np.ndarray):
+            value = np.asarray(value)
+            value = value.astype(np.int32) if value.dtype == np.int64 else value
         dims = "".join(f" {d}" for d in value.shape)
         lines.append(f"{name} {TYPES[value.dtype]}{dims}: {' '.join(str(v) for v in value.ravel())}")
     path = HERE / folder / f"{case}.txt"
@@ -193,6 +195,89 @@ def unary():
         write("unary_f32", operator.lower(), function=[code], limits=unlimited, x=x, y=run(operator, [x], {}))
 
 
+def elementwise():
+    """<operator of the runtime>.<case>: i0, i1, … in its order, the numbers or the function in its parameters, y."""
+
+    def record(operator, case, inputs, onnx_name, attributes={}, opset=OPSET, **parameters):
+        arrays = {f"i{i}": v for i, v in enumerate(inputs)}
+        # onnxruntime has no small integers here; numpy is what ONNX's reference is made of.
+        try:
+            kinds = {"compare": TensorProto.BOOL, "cast": attributes.get("to")}
+            kind = kinds.get(operator.split("_")[0]) or helper.np_dtype_to_tensor_dtype(inputs[-1].dtype)
+            kind = helper.np_dtype_to_tensor_dtype(inputs[0].dtype) if operator.startswith("pow") else kind
+            y = run(onnx_name, inputs, attributes, opset=opset, kind=kind)
+        except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
+            y = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Max": np.maximum, "Min": np.minimum,
+                 "Div": lambda a, b: np.trunc(a / b).astype(a.dtype)}[onnx_name](*inputs)
+        write("elementwise", f"{operator}.{case}", **parameters, **arrays, y=y)
+
+    r = random("elementwise", "values")
+    x = np.concatenate([r.normal(size=40) * 4, [0.0, -0.0, 80.0, -80.0, 1e-6, 20.0, 0.5, -0.5, 1.5, 2.5]]).astype(np.float32)
+    positive = np.abs(x) + np.float32(1e-3)
+    for operator, onnx_name, attributes, numbers in [
+        ("abs", "Abs", {}, []), ("exp", "Exp", {}, []), ("erf", "Erf", {}, []),
+        ("leaky_relu", "LeakyRelu", dict(alpha=0.2), [0.2]), ("elu", "Elu", dict(alpha=1.5), [1.5]),
+        ("celu", "Celu", dict(alpha=2.0), [2.0]), ("selu", "Selu", dict(alpha=2.0, gamma=3.0), [2.0, 3.0]),
+        ("hard_sigmoid", "HardSigmoid", dict(alpha=0.3, beta=0.4), [0.3, 0.4]), ("hard_swish", "HardSwish", {}, []),
+        ("softplus", "Softplus", {}, []), ("softsign", "Softsign", {}, []),
+        ("thresholded_relu", "ThresholdedRelu", dict(alpha=1.25), [1.25]), ("sign", "Sign", {}, []),
+        ("floor", "Floor", {}, []), ("ceil", "Ceil", {}, []), ("round", "Round", {}, []),
+        ("sin", "Sin", {}, []), ("cos", "Cos", {}, []), ("mish", "Mish", {}, []),
+        ("gelu", "Gelu", dict(approximate="none"), []), ("gelu_tanh", "Gelu", dict(approximate="tanh"), []),
+        ("sqrt", "Sqrt", {}, []), ("log", "Log", {}, []), ("reciprocal", "Reciprocal", {}, []),
+    ]:
+        values = positive if operator in ("sqrt", "log", "reciprocal") else x
+        values = np.minimum(values, np.float32(5.0)) if operator == "exp" else values
+        opset = 20 if operator in ("mish", "gelu", "gelu_tanh") else OPSET
+        numbers = np.array(numbers + [0.0] * (2 - len(numbers)), np.float32)
+        record(f"{operator}_f32", "values", [values], onnx_name, attributes, opset, numbers=numbers)
+    y = x * run("Sigmoid", [np.float32(1.702) * x], {})
+    write("elementwise", "swish_f32.values", numbers=np.array([1.702, 0.0], np.float32), i0=x, y=y)
+
+    shapes = {"scalar": ((2, 3, 4), (1,)), "both_ways": ((2, 1, 4, 1), (3, 1, 5)), "rank_5": ((2, 1, 3, 1, 2), (1, 2, 1, 4, 2))}
+    integers = ["Add", "Sub", "Mul", "Div", "Max", "Min", "Mod", "Mod", "And", "Or", "Xor"]
+    relations = ["Equal", "Less", "LessOrEqual"]
+    kinds = {"f32": np.float32, "i8": np.int8, "u8": np.uint8, "i32": np.int32, "i64": np.int64, "bool": np.bool_}
+    for case, (a_shape, b_shape) in shapes.items():
+        r = random("elementwise", case)
+        a, b = r.normal(size=a_shape).astype(np.float32), r.normal(size=b_shape).astype(np.float32)
+        for operator, onnx_name in (("max", "Max"), ("min", "Min"), ("prelu", "PRelu"), ("pow", "Pow")):
+            if onnx_name == "PRelu" and case != "scalar":
+                continue
+            record(f"{operator}_f32", case, [np.abs(a) if operator == "pow" else a, b], onnx_name)
+        for name, kind in kinds.items():
+            low, high = (0, 2) if name == "bool" else (0, 13) if name == "u8" else (-11, 12)
+            a, b = r.integers(low, high, a_shape).astype(kind), r.integers(low, high, b_shape).astype(kind)
+            if not (name == "bool" and case == "scalar"):
+                for code, onnx_name in enumerate(relations):
+                    if name != "bool" or onnx_name == "Equal":
+                        record(f"compare_{name}", f"{onnx_name.lower()}_{case}", [a, b], onnx_name, opset=19, function=[code])
+            for code, onnx_name in enumerate(integers):
+                if name == "f32" or (name == "bool") != (onnx_name in ("And", "Or", "Xor")):
+                    continue
+                divisor = np.where(b == 0, kind(3), b) if onnx_name in ("Div", "Mod") else b
+                attributes = dict(fmod=1) if code == 7 else {}
+                own = {"i8": "s8"}.get(name, name)
+                record(f"binary_{own}", f"{onnx_name.lower()}{code}_{case}", [a, divisor], onnx_name, attributes, function=[code])
+        for name in ("i32", "i64"):
+            a, n = r.integers(-5, 6, a_shape).astype(kinds[name]), r.integers(0, 6, b_shape)
+            record(f"pow_{name}", f"integer_{case}", [a, n.astype(kinds[name])], "Pow")
+            record(f"pow_{name}", f"float_{case}", [a, n.astype(np.float32)], "Pow")
+            record(f"pow_{name}", f"root_{case}", [np.abs(a), (n + 0.5).astype(np.float32)], "Pow")
+        condition = r.integers(0, 2, a_shape).astype(np.bool_)
+        for operator, kind in (("where_b1", np.uint8), ("where_b4", np.float32), ("where_b8", np.int64)):
+            a, b = r.integers(0, 50, b_shape).astype(kind), r.integers(50, 99, a_shape).astype(kind)
+            record(operator, case, [condition, a, b], "Where")
+    r = random("elementwise", "cast")
+    for source, kind in kinds.items():
+        values = r.integers(0, 2 if source == "bool" else 120, 20).astype(kind)
+        values = (values - np.float32(59.5)).astype(kind) if source not in ("bool", "u8") else values
+        for target, to in kinds.items():
+            given = np.abs(values) if target == "u8" and source != "bool" else values
+            to = helper.np_dtype_to_tensor_dtype(np.dtype(to))
+            record(f"cast_to_{target}", f"from_{source}", [given], "Cast", dict(to=to))
+
+
 def pools():
     cases = {
         "2x2": ((4, 6), 3, (2, 2), dict(strides=[2, 2])),
@@ -289,6 +374,7 @@ if __name__ == "__main__":
     batch_matmul()
     binary()
     unary()
+    elementwise()
     pools()
     softmax()
     movement()

@@ -368,6 +368,25 @@ impl StridedLoops<3> {
     }
 }
 
+impl StridedLoops<4> {
+    /// [`StridedLoops::broadcast`] for three operands, over (a, b, c, output), merged.
+    pub fn broadcast_three(
+        a: [u32; MAX_RANK],
+        b: [u32; MAX_RANK],
+        c: [u32; MAX_RANK],
+        output: [u32; MAX_RANK],
+    ) -> Option<Self> {
+        elements(&output)?;
+        for (((a, b), c), o) in a.iter().zip(&b).zip(&c).zip(&output) {
+            if ![a, b, c].iter().all(|d| *d == o || **d == 1) || a.max(b).max(c) != o {
+                return None;
+            }
+        }
+        let strides = [broadcast_strides(a), broadcast_strides(b), broadcast_strides(c), broadcast_strides(output)];
+        Some(Self { dims: output, strides }.merged())
+    }
+}
+
 impl StridedLoops<2> {
     /// The loops of a transposition from `input` by `permutation`, over (input, output), merged.
     ///

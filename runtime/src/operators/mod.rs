@@ -3,12 +3,14 @@
 //! Each operator and precision is one [`Operator`] value with its own code, so that a firmware
 //! which lists only the operators of its models links only those.
 
+mod apart;
 pub mod armv7em;
 pub mod batch_matmul;
 pub mod binary;
 mod context;
 pub mod conv_2d;
 pub mod depthwise_conv_2d;
+pub mod elementwise;
 pub mod fully_connected;
 pub mod limits;
 pub mod movement;
@@ -20,6 +22,7 @@ pub mod softmax;
 pub mod unary;
 pub mod window;
 
+pub use apart::Inputs;
 pub use context::StepContext;
 pub(crate) use context::arena_range;
 pub use overlap::InPlace;
@@ -210,6 +213,57 @@ operators![
     &movement::PAD_I8,
     &movement::CONCAT_F32,
     &movement::CONCAT_I8,
+    &elementwise::unary_f32::ABS_F32,
+    &elementwise::unary_f32::SQRT_F32,
+    &elementwise::unary_f32::RECIPROCAL_F32,
+    &elementwise::unary_f32::EXP_F32,
+    &elementwise::unary_f32::LOG_F32,
+    &elementwise::unary_f32::LEAKY_RELU_F32,
+    &elementwise::unary_f32::ELU_F32,
+    &elementwise::unary_f32::CELU_F32,
+    &elementwise::unary_f32::SELU_F32,
+    &elementwise::unary_f32::HARD_SIGMOID_F32,
+    &elementwise::unary_f32::HARD_SWISH_F32,
+    &elementwise::unary_f32::SOFTPLUS_F32,
+    &elementwise::unary_f32::SOFTSIGN_F32,
+    &elementwise::unary_f32::THRESHOLDED_RELU_F32,
+    &elementwise::unary_f32::GELU_F32,
+    &elementwise::unary_f32::GELU_TANH_F32,
+    &elementwise::unary_f32::ERF_F32,
+    &elementwise::unary_f32::MISH_F32,
+    &elementwise::unary_f32::SWISH_F32,
+    &elementwise::unary_f32::SIGN_F32,
+    &elementwise::unary_f32::FLOOR_F32,
+    &elementwise::unary_f32::CEIL_F32,
+    &elementwise::unary_f32::ROUND_F32,
+    &elementwise::unary_f32::SIN_F32,
+    &elementwise::unary_f32::COS_F32,
+    &elementwise::binary_f32::MAX_F32,
+    &elementwise::binary_f32::MIN_F32,
+    &elementwise::binary_f32::PRELU_F32,
+    &elementwise::binary_f32::POW_F32,
+    &elementwise::integers::BINARY_S8,
+    &elementwise::integers::BINARY_U8,
+    &elementwise::integers::BINARY_I32,
+    &elementwise::integers::BINARY_I64,
+    &elementwise::integers::BINARY_BOOL,
+    &elementwise::integers::POW_I32,
+    &elementwise::integers::POW_I64,
+    &elementwise::comparison::COMPARE_F32,
+    &elementwise::comparison::COMPARE_I8,
+    &elementwise::comparison::COMPARE_U8,
+    &elementwise::comparison::COMPARE_I32,
+    &elementwise::comparison::COMPARE_I64,
+    &elementwise::comparison::COMPARE_BOOL,
+    &elementwise::select::WHERE_B1,
+    &elementwise::select::WHERE_B4,
+    &elementwise::select::WHERE_B8,
+    &elementwise::cast::CAST_TO_F32,
+    &elementwise::cast::CAST_TO_I8,
+    &elementwise::cast::CAST_TO_U8,
+    &elementwise::cast::CAST_TO_I32,
+    &elementwise::cast::CAST_TO_I64,
+    &elementwise::cast::CAST_TO_BOOL,
     &armv7em::add::ADD_I8_ARMV7EM,
     &mve::conv_2d::CONV_2D_I8_MVE,
     &mve::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_MVE,

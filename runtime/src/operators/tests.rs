@@ -1,6 +1,7 @@
 //! Every operator in an image of its own: golden values, and the steps that bind must refuse.
 
 mod case;
+mod elementwise;
 mod golden;
 mod padding;
 mod refusals;

@@ -3,6 +3,7 @@
 //! These kernels may run in place. They take one mutable region; an operand inside it is either the very range that
 //! is written or apart from it. Rows run in ascending order, and a stretch of elements is read before it is written.
 
+use super::functions::{hard_sigmoid, hard_swish, leaky_relu};
 use crate::fixed_point::{PairMultiplier, Requantizer};
 use crate::float_math;
 use crate::kernels::Operand;
@@ -175,11 +176,9 @@ pub enum UnaryF32 {
 /// # Shapes
 /// As [`table_lookup_i8`].
 pub fn unary_f32(function: UnaryF32, region: &mut [f32], input: Operand<'_, f32>, output_offset: usize) -> Option<()> {
-    const UNIT: OutputF32 = OutputF32 { min: 0.0, max: 1.0 };
-    const SIX: OutputF32 = OutputF32 { min: 0.0, max: 6.0 };
     match function {
         UnaryF32::Clip(limits) => unary(region, input, output_offset, |x| limits.finish(x)),
-        UnaryF32::LeakyRelu(slope) => unary(region, input, output_offset, |x: f32| if x < 0.0 { x * slope } else { x }),
+        UnaryF32::LeakyRelu(slope) => unary(region, input, output_offset, |x: f32| leaky_relu(x, slope)),
         UnaryF32::Abs => unary(region, input, output_offset, f32::abs),
         UnaryF32::Neg => unary(region, input, output_offset, |x: f32| -x),
         UnaryF32::Reciprocal => unary(region, input, output_offset, |x: f32| 1.0 / x),
@@ -189,20 +188,24 @@ pub fn unary_f32(function: UnaryF32, region: &mut [f32], input: Operand<'_, f32>
         UnaryF32::Tanh => unary(region, input, output_offset, float_math::tanh),
         UnaryF32::Silu => unary(region, input, output_offset, |x: f32| x * float_math::sigmoid(x)),
         UnaryF32::HardSigmoid { slope, offset } => {
-            unary(region, input, output_offset, |x: f32| UNIT.finish(slope * x + offset))
+            unary(region, input, output_offset, |x| hard_sigmoid(x, slope, offset))
         }
-        UnaryF32::HardSwish => unary(region, input, output_offset, |x: f32| x * (SIX.finish(x + 3.0) / 6.0)),
+        UnaryF32::HardSwish => unary(region, input, output_offset, hard_swish),
     }
 }
 
 /// Elements that are read before they are written: a few vectors of any CPU.
 const STRETCH: usize = 32;
 
-/// Runs `function` over all rows.
+/// Any function of two elements of one type, with broadcasting.
 ///
+/// # Shapes
+/// As [`add_i8`].
+///
+/// # Algorithm
 /// Stretches are copied to and from the stack so that LLVM vectorizes `function` although the region may alias.
 #[inline(always)]
-fn binary<T: Copy + Default>(
+pub fn binary<T: Copy + Default>(
     loops: &StridedLoops<3>,
     region: &mut [T],
     a: Operand<'_, T>,
@@ -234,9 +237,12 @@ fn binary<T: Copy + Default>(
     })
 }
 
-/// Runs `function` over all elements of `input`.
+/// Any function of one element that keeps its type.
+///
+/// # Shapes
+/// As [`table_lookup_i8`].
 #[inline(always)]
-fn unary<T: Copy>(
+pub fn unary<T: Copy>(
     region: &mut [T],
     input: Operand<'_, T>,
     output_offset: usize,

@@ -4,29 +4,40 @@
 //! order of additions is fixed (multiply, then add, never fused, never reassociated).
 
 mod batch_matmul;
+mod cast;
+mod comparison;
 mod conv_2d;
 mod depthwise_conv_2d;
 mod dot;
 mod elementwise;
 mod fully_connected;
+pub mod functions;
+mod integers;
 mod pool_2d;
 mod rows;
+mod select;
 mod softmax;
 mod strided_copy;
 
 pub use batch_matmul::{BatchMatMulI8, batch_matmul_f32, batch_matmul_i8};
+pub use cast::{CastTo, cast, cast_from_bool, cast_to_bool};
+pub use comparison::{Relation, compare};
 pub use conv_2d::{conv_2d_f32, conv_2d_f32_on, conv_2d_i8, conv_2d_i8_on};
 pub use depthwise_conv_2d::{
     depthwise_conv_2d_f32, depthwise_conv_2d_f32_on, depthwise_conv_2d_i8, depthwise_conv_2d_i8_on,
 };
-pub use elementwise::{AddI8, BinaryF32, MulI8, UnaryF32, add_i8, binary_f32, mul_i8, table_lookup_i8, unary_f32};
+pub use elementwise::{
+    AddI8, BinaryF32, MulI8, UnaryF32, add_i8, binary, binary_f32, mul_i8, table_lookup_i8, unary, unary_f32,
+};
 pub use fully_connected::{fully_connected_f32, fully_connected_i8};
+pub use integers::{Integer, IntegerFunction};
 pub use pool_2d::{
     AveragePoolDequantizedI8, AveragePoolI8, Divisor, average_pool_2d_dequantized_i8,
     average_pool_2d_dequantized_i8_on, average_pool_2d_f32, average_pool_2d_f32_on, average_pool_2d_i8,
     average_pool_2d_i8_on, max_pool_2d_f32, max_pool_2d_f32_on, max_pool_2d_i8, max_pool_2d_i8_on,
 };
 pub(in crate::kernels) use pool_2d::{Counts, Position, average};
+pub use select::select;
 pub use softmax::{softmax_f32, softmax_i8, softmax_table_bits};
 pub use strided_copy::{fill, strided_copy};
 

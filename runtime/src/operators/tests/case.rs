@@ -35,6 +35,11 @@ impl Tensor {
         Self::new(ElementType::F32, shape, bytemuck::cast_slice(values))
     }
 
+    /// Plain elements of any type.
+    pub fn plain<T: bytemuck::NoUninit>(element_type: ElementType, shape: &[u32], values: &[T]) -> Self {
+        Self::new(element_type, shape, bytemuck::cast_slice(values))
+    }
+
     pub fn i32(values: &[i32]) -> Self {
         Self::new(ElementType::I32, &[values.len() as u32], bytemuck::cast_slice(values)).constant()
     }

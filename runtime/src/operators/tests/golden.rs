@@ -17,8 +17,16 @@ use std::vec::Vec;
 pub const FULL: LimitsI8 = LimitsI8 { min: -128, max: 127 };
 pub const UNLIMITED: LimitsF32 = LimitsF32 { min: f32::NEG_INFINITY, max: f32::INFINITY };
 
+fn number(text: &str) -> f64 {
+    match text {
+        "True" => 1.0,
+        "False" => 0.0,
+        other => other.parse().unwrap(),
+    }
+}
+
 /// The arrays of one file by name.
-struct Golden(BTreeMap<String, Array>);
+pub(super) struct Golden(BTreeMap<String, Array>);
 
 #[derive(Clone)]
 struct Array {
@@ -28,30 +36,34 @@ struct Array {
 }
 
 impl Golden {
-    fn read(path: &Path) -> Self {
+    pub(super) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap();
         let array = |line: &str| {
             let (head, values) = line.split_once(':').unwrap();
             let mut words = head.split_whitespace().map(str::to_string);
             let (name, element_type) = (words.next().unwrap(), words.next().unwrap());
             let shape = words.map(|d| d.parse().unwrap()).collect();
-            let values = values.split_whitespace().map(|v| v.parse().unwrap()).collect();
+            let values = values.split_whitespace().map(number).collect();
             (name, Array { element_type, shape, values })
         };
         Golden(text.lines().filter(|l| !l.starts_with('#')).map(array).collect())
     }
 
-    fn numbers<T>(&self, name: &str, convert: fn(f64) -> T) -> Vec<T> {
+    pub(super) fn numbers<T>(&self, name: &str, convert: fn(f64) -> T) -> Vec<T> {
         self.0[name].values.iter().map(|&v| convert(v)).collect()
     }
 
     /// A tensor in its own type; int8 with the zero point `zero_points[zero_point]` if the file has them.
-    fn tensor(&self, name: &str, zero_point: usize) -> Tensor {
+    pub(super) fn tensor(&self, name: &str, zero_point: usize) -> Tensor {
         let Array { element_type, shape, .. } = &self.0[name];
         let zero_point = self.0.get("zero_points").map_or(0, |z| z.values[zero_point] as i32);
         match element_type.as_str() {
             "i8" => Tensor::i8(shape, zero_point, &self.numbers(name, |v| v as i8)),
             "f32" => Tensor::f32(shape, &self.numbers(name, |v| v as f32)),
+            "u8" => Tensor::plain(ElementType::U8, shape, &self.numbers(name, |v| v as u8)),
+            "i32" => Tensor::plain(ElementType::I32, shape, &self.numbers(name, |v| v as i32)),
+            "i64" => Tensor::plain(ElementType::I64, shape, &self.numbers(name, |v| v as i64)),
+            "bool" => Tensor::plain(ElementType::Bool, shape, &self.numbers(name, |v| u8::from(v != 0.0))),
             other => panic!("{name} is {other}"),
         }
     }
@@ -62,7 +74,11 @@ impl Golden {
         WindowRecord { kernel: pair("kernel"), stride: pair("stride"), dilation: pair("dilation"), padding }
     }
 
-    fn first(&self, name: &str) -> u32 {
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(super) fn first(&self, name: &str) -> u32 {
         self.0[name].values[0] as u32
     }
 
@@ -243,7 +259,7 @@ pub fn softmax_table(n: u32, scale: f64) -> Tensor {
 }
 
 /// The files of an operator.
-fn files(operator: &str) -> Vec<PathBuf> {
+pub(super) fn files(operator: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/operators").join(operator);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -253,7 +269,7 @@ fn files(operator: &str) -> Vec<PathBuf> {
 }
 
 /// int8: at most one step, and seldom; float32: 1e-5 relative to the value or to 1.
-fn compare(name: &str, output: &Tensor, found: &[u8]) {
+pub(super) fn compare(name: &str, output: &Tensor, found: &[u8]) {
     if output.element_type == ElementType::I8 {
         let pairs = output.bytes.iter().zip(found).map(|(&e, &f)| (i32::from(e as i8), i32::from(f as i8)));
         let errors: Vec<i32> = pairs.map(|(e, f)| (e - f).abs()).collect();
@@ -263,6 +279,10 @@ fn compare(name: &str, output: &Tensor, found: &[u8]) {
             "{name}: {off} of {} off",
             errors.len()
         );
+        return;
+    }
+    if output.element_type != ElementType::F32 {
+        assert_eq!(found, output.bytes, "{name}");
         return;
     }
     let floats = |bytes: &[u8]| -> Vec<f32> { bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect() };

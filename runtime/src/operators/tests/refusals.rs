@@ -19,10 +19,10 @@ const WINDOW: WindowRecord = WindowRecord { kernel: [3, 3], stride: [2, 1], dila
 const HALF: Requantizer = Requantizer { multiplier: 1 << 30, shift: 31 };
 
 /// Breaks one thing of a case.
-type Break = fn(&mut Case);
+pub(super) type Break = fn(&mut Case);
 
 /// Runs `case`, then `case` broken in each way, and compares the rule that bind names.
-fn check(case: &Case, breaks: &[(&str, Break)]) {
+pub(super) fn check(case: &Case, breaks: &[(&str, Break)]) {
     let name = case.operator.name;
     case.run().unwrap_or_else(|e| panic!("{name}: {e}"));
     for (i, (expected, break_one)) in breaks.iter().enumerate() {
@@ -37,7 +37,7 @@ fn check(case: &Case, breaks: &[(&str, Break)]) {
     }
 }
 
-fn put(case: &mut Case, at: usize, bytes: &[u8]) {
+pub(super) fn put(case: &mut Case, at: usize, bytes: &[u8]) {
     case.parameters[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
