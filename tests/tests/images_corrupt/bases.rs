@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use tinfer::image::{Envelope, Image};
 use tinfer::isa::Isa;
+use tinfer::kernels::portable::{IntegerFunction, Relation};
 use tinfer::preprocess::{Channels, ImagePreprocess, Resize};
 use tinfer::tensor::ElementType;
 use tinfer_compiler::aligned::AlignedBytes;
 use tinfer_compiler::choose::{Chosen, WinogradLayers};
 use tinfer_compiler::graph::{
-    Binary, Clamp, Constant, Graph, Node, Operator, Port, Quantization, Tensor, TensorId, Unary, Window,
+    Binary, Clamp, Constant, Graph, Node, Operator, Pair, Port, Quantization, Tensor, TensorId, Unary, Window,
 };
 use tinfer_compiler::import::{ImportOptions, import};
 use tinfer_compiler::lower::lower;
@@ -108,6 +109,7 @@ pub fn bases() -> Vec<Base> {
             bases.push(Base::new(&format!("{name} {}", precision.name()), &graph(precision), Isa::Portable));
         }
     }
+    bases.push(Base::new("functions float32", &functions(), Isa::Portable));
     for (name, graph) in [("products", products as fn(_) -> _), ("windows", windows), ("elements", elements)] {
         for isa in [Isa::Armv7em, Isa::Mve] {
             bases.push(Base::new(&format!("{name} int8 for {}", isa.name()), &graph(ElementType::I8), isa));
@@ -207,10 +209,83 @@ fn elements(precision: ElementType) -> Graph {
     let y = b.node(Operator::Unary(Unary::Clamp(Clamp { min: Some(-1.0), max: Some(1.0) })), &[y], &shape);
     let y = b.node(Operator::Unary(Unary::Sigmoid), &[y], &shape);
     let y = b.node(Operator::Unary(Unary::Tanh), &[y], &shape);
+    let y = b.node(Operator::Pair(Pair::Max), &[y, x], &shape);
     let y = b.node(Operator::Reshape, &[y], &[4, 15]);
     let y = b.node(Operator::Softmax, &[y], &[4, 15]);
     b.finish(&[y])
 }
+
+/// Functions of float32 elements, and elements of every other type.
+fn functions() -> Graph {
+    let mut b = Builder::new("functions", ElementType::F32);
+    let shape = [1, 2, 3];
+    let x = b.input("x", &shape);
+    let slope = b.constant(&[3]);
+    let mut y = x;
+    for function in FUNCTIONS {
+        y = b.node(Operator::Unary(*function), &[y], &shape);
+    }
+    for function in [Pair::Div, Pair::Max, Pair::Min, Pair::PRelu, Pair::Pow] {
+        y = b.node(Operator::Pair(function), &[y, slope], &shape);
+    }
+    let mut truth = b.typed_node(Operator::Pair(Pair::Compare(Relation::Less)), &[x, y], &shape, ElementType::Bool);
+    for element_type in [ElementType::I8, ElementType::U8, ElementType::I32, ElementType::I64] {
+        let q = b.typed_node(Operator::Cast, &[y], &shape, element_type);
+        let sum = Operator::Pair(Pair::Integer(IntegerFunction::Add));
+        let mut sum = b.typed_node(sum, &[q, q], &shape, element_type);
+        if element_type.size_bytes() >= 4 {
+            sum = b.typed_node(Operator::Pair(Pair::IntegerPow), &[sum, q], &shape, element_type);
+            sum = b.typed_node(Operator::Pair(Pair::IntegerPow), &[sum, x], &shape, element_type);
+        }
+        let equal = Operator::Pair(Pair::Compare(Relation::Equal));
+        let equal = b.typed_node(equal, &[sum, q], &shape, ElementType::Bool);
+        truth = b.typed_node(
+            Operator::Pair(Pair::Integer(IntegerFunction::Xor)),
+            &[truth, equal],
+            &shape,
+            ElementType::Bool,
+        );
+        let chosen = b.typed_node(Operator::Where, &[truth, sum, q], &shape, element_type);
+        let real = b.typed_node(Operator::Cast, &[chosen], &shape, ElementType::F32);
+        y = b.node(Operator::Where, &[truth, real, y], &shape);
+    }
+    let same = b.typed_node(Operator::Pair(Pair::Compare(Relation::Equal)), &[truth, truth], &shape, ElementType::Bool);
+    let other = b.typed_node(Operator::Cast, &[y], &shape, ElementType::Bool);
+    let both = Operator::Pair(Pair::Integer(IntegerFunction::And));
+    let both = b.typed_node(both, &[same, other], &shape, ElementType::Bool);
+    let real = b.typed_node(Operator::Cast, &[both], &shape, ElementType::F32);
+    b.finish(&[y, real])
+}
+
+/// Every function of one float32 element but those of [`elements`].
+const FUNCTIONS: &[Unary] = &[
+    Unary::Abs,
+    Unary::Sqrt,
+    Unary::Reciprocal,
+    Unary::Exp,
+    Unary::Log,
+    Unary::LeakyRelu { slope: 0.1 },
+    Unary::Elu { alpha: 1.0 },
+    Unary::Celu { alpha: 2.0 },
+    Unary::Selu { alpha: 1.5, gamma: 1.25 },
+    Unary::HardSigmoid { slope: 0.2, offset: 0.5 },
+    Unary::HardSwish,
+    Unary::Softplus,
+    Unary::Softsign,
+    Unary::ThresholdedRelu { threshold: 0.125 },
+    Unary::Gelu,
+    Unary::GeluTanh,
+    Unary::Erf,
+    Unary::Mish,
+    Unary::Swish { alpha: 1.5 },
+    Unary::Sign,
+    Unary::Floor,
+    Unary::Ceil,
+    Unary::Round,
+    Unary::Sin,
+    Unary::Cos,
+    Unary::Power { exponent: 1.5 },
+];
 
 /// Transposition, padding, concatenation.
 fn moves(precision: ElementType) -> Graph {
@@ -270,6 +345,20 @@ impl Builder {
             inputs: inputs.to_vec(),
             outputs: vec![output],
         });
+        output
+    }
+
+    /// A node whose result is of an element type of its own, without quantization.
+    fn typed_node(
+        &mut self,
+        operator: Operator,
+        inputs: &[TensorId],
+        shape: &[usize],
+        element_type: ElementType,
+    ) -> TensorId {
+        let output = self.node(operator, inputs, shape);
+        let tensor = self.graph.tensor_mut(output);
+        (tensor.element_type, tensor.quantization) = (element_type, None);
         output
     }
 

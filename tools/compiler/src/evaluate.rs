@@ -2,7 +2,8 @@
 //! thought of speed. Passes are proven by it: they must not change its outputs.
 
 use crate::array::{Array, NamedArray};
-use crate::graph::{Binary, Clamp, Graph, Node, Operator, TensorId, Unary, Window};
+use crate::graph::{Binary, Clamp, Graph, Node, Operator, TensorId, Window};
+use tinfer::tensor::ElementType;
 
 /// Why a graph could not be evaluated.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -88,6 +89,19 @@ pub fn evaluate_with_taps(
     outputs.collect()
 }
 
+/// A real number as the nearest one towards zero that an element type has.
+fn cast(x: f64, element_type: ElementType) -> f64 {
+    match element_type {
+        ElementType::F32 => x,
+        ElementType::I8 => f64::from(x as i8),
+        ElementType::U8 => f64::from(x as u8),
+        ElementType::I16 => f64::from(x as i16),
+        ElementType::I32 => f64::from(x as i32),
+        ElementType::I64 => x.trunc(),
+        ElementType::Bool => f64::from(u8::from(x != 0.0)),
+    }
+}
+
 /// Elements of an array whose axis i is axis `permutation[i]` of `x`.
 pub fn transpose<T: Copy>(x: &[T], shape: &[usize], permutation: &[usize]) -> Vec<T> {
     let strides = strides(shape);
@@ -155,10 +169,16 @@ fn compute(graph: &Graph, node: &Node, x: &[&[f64]]) -> Result<Vec<f64>, String>
                 clamped(y, clamp)
             })
         }
-        Operator::Unary(Unary::Clamp(clamp)) => x[0].iter().map(|&v| clamped(v, clamp)).collect(),
-        Operator::Unary(Unary::Sigmoid) => x[0].iter().map(|&v| 1.0 / (1.0 + (-v).exp())).collect(),
-        Operator::Unary(Unary::Tanh) => x[0].iter().map(|&v| v.tanh()).collect(),
-        Operator::Unary(Unary::Snap(grid)) => x[0].iter().map(|&v| grid.snap(v)).collect(),
+        Operator::Unary(function) => x[0].iter().map(|&v| function.evaluate(v)).collect(),
+        Operator::Pair(function) if function.is_real() => {
+            let (a, b) = (broadcast_strides(shape(0), out), broadcast_strides(shape(1), out));
+            map(out, |index| function.evaluate(x[0][dot(index, &a)], x[1][dot(index, &b)]).unwrap_or(f64::NAN))
+        }
+        Operator::Cast => {
+            let element_type = graph.tensor(node.outputs[0]).element_type;
+            x[0].iter().map(|&v| cast(v, element_type)).collect()
+        }
+        Operator::Pair(_) | Operator::Where => return Err("its operands are no real numbers".into()),
         Operator::MaxPool2d { window } => {
             let taps = Taps::new(window, shape(0), out)?;
             map(out, |index| {

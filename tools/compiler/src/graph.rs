@@ -10,8 +10,12 @@
 //! [`Operator::Transpose`] nodes, and the layout pass removes those.
 
 mod constant;
+mod pair;
+mod unary;
 
 pub use constant::Constant;
+pub use pair::Pair;
+pub use unary::Unary;
 
 use crate::kept_channels::KeptChannels;
 use crate::strip_rows::StripRows;
@@ -125,20 +129,6 @@ pub enum Binary {
     Mul,
 }
 
-/// Elementwise function of one operand.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Unary {
-    /// Clip and Relu; fused into the producer where possible.
-    Clamp(Clamp),
-    /// 1 / (1 + exp(-x))
-    Sigmoid,
-    /// tanh(x)
-    Tanh,
-    /// The nearest step of an int8 grid, in real units: QuantizeLinear and DequantizeLinear of a quantized model. The
-    /// quantizer makes it the quantization of a tensor.
-    Snap(Grid),
-}
-
 /// Per-tensor quantization: real = scale * (q - zero_point) with q int8.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
@@ -203,6 +193,13 @@ pub enum Operator {
     },
     /// inputs: x.
     Unary(Unary),
+    /// inputs: a, b with numpy broadcasting; either may be constant.
+    Pair(Pair),
+    /// The second input where the first, which is Bool, holds, else the third; with numpy broadcasting. inputs:
+    /// condition, a, b.
+    Where,
+    /// The same numbers in the element type of the output. inputs: x.
+    Cast,
     /// inputs: x NHWC.
     MaxPool2d {
         /// Geometry.

@@ -178,7 +178,7 @@ pub(super) fn sizes(graph: &GraphProto, weights: &BTreeMap<String, Array>) -> Re
 const OLDEST_IR: i64 = 3;
 /// Newest IR version whose changes were read: none touches what we import.
 const NEWEST_IR: i64 = 14;
-/// First operator set with numpy broadcasting.
-const OLDEST_OPSET: i64 = 7;
+/// Each operator says in which operator set it got the meaning that is lowered; most did in 6 or 7.
+const OLDEST_OPSET: i64 = 1;
 /// Newest operator set whose changes were read.
 const NEWEST_OPSET: i64 = 27;

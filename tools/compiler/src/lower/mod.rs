@@ -7,6 +7,7 @@
 mod activation;
 mod batch_normalization;
 mod binary;
+mod cast;
 mod concat;
 mod context;
 mod conv;
@@ -21,6 +22,7 @@ mod softmax;
 #[cfg(test)]
 pub mod tests;
 mod transpose;
+mod unary;
 mod window;
 
 pub use operators::{OPERATORS, OnnxOperator};

@@ -2,8 +2,8 @@
 
 use super::context::Lowering;
 use super::{
-    Refusal, activation, batch_normalization, binary, concat, conv, matmul, pad, pool, quantized, reshape, softmax,
-    transpose,
+    Refusal, activation, batch_normalization, binary, cast, concat, conv, matmul, pad, pool, quantized, reshape,
+    softmax, transpose, unary,
 };
 use crate::import::{Imported, OnnxNode};
 
@@ -23,7 +23,9 @@ pub struct OnnxOperator {
 /// Supported operators, by name. Besides them, every standard operator whose results do not depend
 /// on the model's inputs (shape arithmetic) is folded into constants.
 pub const OPERATORS: &[OnnxOperator] = &[
+    operator("Abs", &[6, 13], "", &[], activation::abs),
     operator("Add", &[7, 13, 14], "", &[], binary::add),
+    operator("And", &[7], "", &[], binary::and),
     operator("AveragePool", &[7, 10, 11, 19, 22], POOL_NOTE, POOL_ATTRIBUTES, pool::average_pool),
     operator(
         "BatchNormalization",
@@ -32,14 +34,15 @@ pub const OPERATORS: &[OnnxOperator] = &[
         BATCH_NORMALIZATION_ATTRIBUTES,
         batch_normalization::lower,
     ),
-    operator(
-        "Cast",
-        &[6, 9, 13, 19, 21, 23, 24, 25],
-        "to the same type",
-        &["to", "saturate", "round_mode"],
-        reshape::cast,
-    ),
-    operator("Clip", &[6, 11, 12, 13], "constant limits", &["min", "max"], activation::clip),
+    operator("BitwiseAnd", &[18], "", &[], binary::and),
+    operator("BitwiseNot", &[18], "", &[], binary::not),
+    operator("BitwiseOr", &[18], "", &[], binary::or),
+    operator("BitwiseXor", &[18], "", &[], binary::xor),
+    operator("Cast", &[6, 9, 13, 19, 21, 23, 24, 25], CAST_NOTE, &["to", "saturate", "round_mode"], cast::cast),
+    operator("CastLike", &[15, 19, 21, 23, 24, 25], CAST_NOTE, &["saturate", "round_mode"], cast::cast_like),
+    operator("Ceil", &[6, 13], "", &[], unary::ceil),
+    operator("Celu", &[12], "", &["alpha"], unary::celu),
+    operator("Clip", &[6, 11, 12, 13], "", &["min", "max"], activation::clip),
     operator("Concat", &[4, 11, 13], "", &["axis"], concat::lower),
     operator(
         "Constant",
@@ -49,6 +52,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
         reshape::constant,
     ),
     operator("Conv", &[1, 11, 22], "1-D and 2-D, constant weights", CONV_ATTRIBUTES, conv::lower),
+    operator("Cos", &[7, 22], "", &[], unary::cos),
     operator(
         "DequantizeLinear",
         &[10, 13, 19, 21, 23, 24, 25],
@@ -56,17 +60,41 @@ pub const OPERATORS: &[OnnxOperator] = &[
         QUANTIZE_ATTRIBUTES,
         quantized::dequantize,
     ),
-    operator("Div", &[7, 13, 14], "by a constant", &[], binary::div),
+    operator("Div", &[7, 13, 14], "", &[], binary::div),
     operator("Dropout", &[7, 10, 12, 13, 22], "inference only", &["ratio", "seed"], reshape::dropout),
+    operator("Elu", &[6, 22], "", &["alpha"], unary::elu),
+    operator("Equal", &[7, 11, 13, 19], "", &[], binary::equal),
+    operator("Erf", &[9, 13], "", &[], unary::erf),
+    operator("Exp", &[6, 13], "", &[], unary::exp),
     operator("Flatten", &[1, 9, 11, 13, 21, 23, 24, 25], "", &["axis"], reshape::lower),
+    operator("Floor", &[6, 13], "", &[], unary::floor),
+    operator("Gelu", &[20], "", &["approximate"], unary::gelu),
     operator("Gemm", &[7, 9, 11, 13], "", &["alpha", "beta", "transA", "transB"], matmul::gemm),
     operator("GlobalAveragePool", &[1, 22], "1-D and 2-D", &[], pool::global_average_pool),
     operator("GlobalMaxPool", &[1, 22], "1-D and 2-D", &[], pool::global_max_pool),
+    operator("Greater", &[7, 9, 13], "", &[], binary::greater),
+    operator("GreaterOrEqual", &[12, 16], "", &[], binary::greater_or_equal),
+    operator("HardSigmoid", &[6, 22], "", &["alpha", "beta"], unary::hard_sigmoid),
+    operator("HardSwish", &[14, 22], "", &[], unary::hard_swish),
     operator("Identity", &[1, 13, 14, 16, 19, 21, 23, 24, 25], "", &[], reshape::identity),
+    operator("IsInf", &[10, 20], "", &["detect_negative", "detect_positive"], activation::is_inf),
+    operator("IsNaN", &[9, 13, 20], "", &[], activation::is_nan),
+    operator("LeakyRelu", &[6, 16], "", &["alpha"], unary::leaky_relu),
+    operator("Less", &[7, 9, 13], "", &[], binary::less),
+    operator("LessOrEqual", &[12, 16], "", &[], binary::less_or_equal),
+    operator("Log", &[6, 13], "", &[], unary::log),
     operator("MatMul", &[1, 9, 13], "", &[], matmul::matmul),
+    operator("Max", &[6, 8, 12, 13], "", &[], binary::max),
     operator("MaxPool", &[1, 8, 10, 11, 12, 22], POOL_NOTE, MAX_POOL_ATTRIBUTES, pool::max_pool),
+    operator("Mean", &[6, 8, 13], "", &[], binary::mean),
+    operator("Min", &[6, 8, 12, 13], "", &[], binary::min),
+    operator("Mish", &[18, 22], "", &[], unary::mish),
+    operator("Mod", &[10, 13], "integers", &["fmod"], binary::modulo),
     operator("Mul", &[7, 13, 14], "", &[], binary::mul),
-    operator("Neg", &[6, 13], "", &[], binary::neg),
+    operator("Neg", &[6, 13], "", &[], activation::neg),
+    operator("Not", &[1], "", &[], binary::not),
+    operator("Or", &[7], "", &[], binary::or),
+    operator("PRelu", &[7, 9, 16], "float32", &[], binary::prelu),
     operator(
         "Pad",
         &[2, 11, 13, 18, 19, 21, 23, 24, 25],
@@ -74,6 +102,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
         &["mode", "pads", "value"],
         pad::lower,
     ),
+    operator("Pow", &[7, 12, 13, 15], "", &[], binary::pow),
     operator(
         "QuantizeLinear",
         &[10, 13, 19, 21, 23, 24, 25],
@@ -81,6 +110,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
         QUANTIZE_ATTRIBUTES,
         quantized::quantize,
     ),
+    operator("Reciprocal", &[6, 13], "", &[], unary::reciprocal),
     operator(
         "ReduceMean",
         &[1, 11, 13, 18],
@@ -90,13 +120,25 @@ pub const OPERATORS: &[OnnxOperator] = &[
     ),
     operator("Relu", &[6, 13, 14], "", &[], activation::relu),
     operator("Reshape", &[5, 13, 14, 19, 21, 23, 24, 25], "constant shape", &["allowzero"], reshape::lower),
-    operator("Sigmoid", &[6, 13], "", &[], activation::sigmoid),
+    operator("Round", &[11, 22], "", &[], unary::round),
+    operator("Selu", &[6, 22], "", &["alpha", "gamma"], unary::selu),
+    operator("Sigmoid", &[6, 13], "", &[], unary::sigmoid),
+    operator("Sign", &[9, 13], "", &[], activation::sign),
+    operator("Sin", &[7, 22], "", &[], unary::sin),
     operator("Softmax", &[1, 11, 13], "", &["axis"], softmax::lower),
+    operator("Softplus", &[1, 22], "", &[], unary::softplus),
+    operator("Softsign", &[1, 22], "", &[], unary::softsign),
+    operator("Sqrt", &[6, 13], "", &[], unary::sqrt),
     operator("Squeeze", &[1, 11, 13, 21, 23, 24, 25], "", &["axes"], reshape::lower),
     operator("Sub", &[7, 13, 14], "", &[], binary::sub),
-    operator("Tanh", &[6, 13], "", &[], activation::tanh),
+    operator("Sum", &[6, 8, 13], "", &[], binary::sum),
+    operator("Swish", &[24], "", &["alpha"], unary::swish),
+    operator("Tanh", &[6, 13], "", &[], unary::tanh),
+    operator("ThresholdedRelu", &[10, 22], "", &["alpha"], unary::thresholded_relu),
     operator("Transpose", &[1, 13, 21, 23, 24, 25], "", &["perm"], transpose::lower),
     operator("Unsqueeze", &[1, 11, 13, 21, 23, 24, 25], "", &["axes"], reshape::lower),
+    operator("Where", &[9, 16], "", &[], binary::select),
+    operator("Xor", &[7], "", &[], binary::xor),
 ];
 
 const fn operator(
@@ -157,6 +199,7 @@ fn nearest(name: &str) -> Option<String> {
     (best.0 <= 2).then(|| format!("did the exporter mean {}?", best.1))
 }
 
+const CAST_NOTE: &str = "float32, int8, uint8, int32, int64 and bool";
 const POOL_NOTE: &str = "1-D and 2-D, first result only";
 const POOL_ATTRIBUTES: &[&str] =
     &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"];
@@ -168,23 +211,6 @@ const BATCH_NORMALIZATION_ATTRIBUTES: &[&str] = &["epsilon", "momentum", "spatia
 
 /// Nearest supported forms of what models often have.
 const INSTEAD: &[(&[&str], &str)] = &[
-    (
-        &[
-            "LeakyRelu",
-            "PRelu",
-            "Elu",
-            "Selu",
-            "Celu",
-            "ThresholdedRelu",
-            "HardSwish",
-            "HardSigmoid",
-            "Gelu",
-            "Mish",
-            "Swish",
-            "Softplus",
-        ],
-        "train with Relu, Clip, Sigmoid or Tanh instead",
-    ),
     (
         &[
             "LayerNormalization",
@@ -207,7 +233,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "MaxPool, AveragePool, GlobalAveragePool and GlobalMaxPool are the nearest supported forms",
     ),
     (&["ArgMax", "ArgMin", "TopK", "Hardmax"], "end the model at the scores and choose in the program"),
-    (&["LogSoftmax", "Exp", "Log"], "end the model at the scores or at Softmax"),
+    (&["LogSoftmax"], "end the model at the scores or at Softmax"),
     (&["LSTM", "GRU", "RNN"], "one-dimensional Conv is the nearest supported form"),
     (&["If", "Loop", "Scan"], "export the model without control flow"),
 ];

@@ -9,6 +9,8 @@ use tinfer::isa::Isa;
 use tinfer::kernels::portable::{BinaryF32, softmax_table_bits};
 use tinfer::operators::armv7em::add::ADD_I8_ARMV7EM;
 use tinfer::operators::binary::{ADD_I8, AddRecord, BINARY_F32, BinaryF32Record, MUL_I8, MulRecord};
+use tinfer::operators::elementwise::binary_f32::POW_F32;
+use tinfer::operators::elementwise::unary_f32::{self as unary, UnaryRecord};
 use tinfer::operators::mve::add::ADD_I8_MVE;
 use tinfer::operators::softmax::{SOFTMAX_F32, SOFTMAX_I8};
 use tinfer::operators::unary::{TABLE_I8, UNARY_F32, UnaryF32Record, UnaryFunction};
@@ -27,18 +29,9 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             let record = BinaryF32Record { function, limits: limits_f32(*clamp) };
             steps.emit(node, &BINARY_F32, &node.inputs, &[], &record.emit())
         }
-        (Operator::Unary(function), Precision::I8) => table(steps, node, |x| evaluate(*function, x)),
+        (Operator::Unary(function), Precision::I8) => table(steps, node, |x| function.evaluate(x)),
         (Operator::Requantize, Precision::I8) => table(steps, node, |x| x),
-        (Operator::Unary(function), Precision::F32) => {
-            let (function, clamp) = match function {
-                Unary::Clamp(clamp) => (UnaryFunction::Clip, *clamp),
-                Unary::Sigmoid => (UnaryFunction::Sigmoid, Clamp::default()),
-                Unary::Tanh => (UnaryFunction::Tanh, Clamp::default()),
-                Unary::Snap(_) => return Err(steps.error(node, "it quantizes, images of float32 do not")),
-            };
-            let record = UnaryF32Record { function, limits: limits_f32(clamp) };
-            steps.emit(node, &UNARY_F32, &node.inputs, &[], &record.emit())
-        }
+        (Operator::Unary(function), Precision::F32) => unary_f32(steps, node, *function),
         (Operator::Softmax, Precision::I8) => softmax_i8(steps, node),
         (Operator::Softmax, Precision::F32) => steps.emit(node, &SOFTMAX_F32, &node.inputs, &[], &[]),
         _ => Err(steps.error(node, "it is not elementwise at this precision")),
@@ -83,16 +76,47 @@ fn table(steps: &mut StepPacker<'_>, node: &Node, function: impl Fn(f64) -> f64)
     steps.emit(node, &TABLE_I8, &node.inputs, &[entries], &[])
 }
 
-fn evaluate(function: Unary, x: f64) -> f64 {
-    match function {
-        Unary::Clamp(clamp) => {
-            let low = clamp.min.map_or(x, |min| x.max(f64::from(min)));
-            clamp.max.map_or(low, |max| low.min(f64::from(max)))
+fn unary_f32(steps: &mut StepPacker<'_>, node: &Node, function: Unary) -> Result<&'static str, PackError> {
+    let mut first = |function, clamp| {
+        let record = UnaryF32Record { function, limits: limits_f32(clamp) };
+        steps.emit(node, &UNARY_F32, &node.inputs, &[], &record.emit())
+    };
+    let (operator, numbers) = match function {
+        Unary::Clamp(clamp) => return first(UnaryFunction::Clip, clamp),
+        Unary::Sigmoid => return first(UnaryFunction::Sigmoid, Clamp::default()),
+        Unary::Tanh => return first(UnaryFunction::Tanh, Clamp::default()),
+        Unary::Power { exponent } => {
+            let exponent = steps.array(node, ElementType::F32, &[exponent])?;
+            return steps.emit(node, &POW_F32, &node.inputs, &[exponent], &[]);
         }
-        Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-        Unary::Tanh => x.tanh(),
-        Unary::Snap(grid) => grid.snap(x),
-    }
+        Unary::Snap(_) => return Err(steps.error(node, "it quantizes, images of float32 do not")),
+        Unary::Abs => (&unary::ABS_F32, [0.0; 2]),
+        Unary::Sqrt => (&unary::SQRT_F32, [0.0; 2]),
+        Unary::Reciprocal => (&unary::RECIPROCAL_F32, [0.0; 2]),
+        Unary::Exp => (&unary::EXP_F32, [0.0; 2]),
+        Unary::Log => (&unary::LOG_F32, [0.0; 2]),
+        Unary::LeakyRelu { slope } => (&unary::LEAKY_RELU_F32, [slope, 0.0]),
+        Unary::Elu { alpha } => (&unary::ELU_F32, [alpha, 0.0]),
+        Unary::Celu { alpha } => (&unary::CELU_F32, [alpha, 0.0]),
+        Unary::Selu { alpha, gamma } => (&unary::SELU_F32, [alpha, gamma]),
+        Unary::HardSigmoid { slope, offset } => (&unary::HARD_SIGMOID_F32, [slope, offset]),
+        Unary::HardSwish => (&unary::HARD_SWISH_F32, [0.0; 2]),
+        Unary::Softplus => (&unary::SOFTPLUS_F32, [0.0; 2]),
+        Unary::Softsign => (&unary::SOFTSIGN_F32, [0.0; 2]),
+        Unary::ThresholdedRelu { threshold } => (&unary::THRESHOLDED_RELU_F32, [threshold, 0.0]),
+        Unary::Gelu => (&unary::GELU_F32, [0.0; 2]),
+        Unary::GeluTanh => (&unary::GELU_TANH_F32, [0.0; 2]),
+        Unary::Erf => (&unary::ERF_F32, [0.0; 2]),
+        Unary::Mish => (&unary::MISH_F32, [0.0; 2]),
+        Unary::Swish { alpha } => (&unary::SWISH_F32, [alpha, 0.0]),
+        Unary::Sign => (&unary::SIGN_F32, [0.0; 2]),
+        Unary::Floor => (&unary::FLOOR_F32, [0.0; 2]),
+        Unary::Ceil => (&unary::CEIL_F32, [0.0; 2]),
+        Unary::Round => (&unary::ROUND_F32, [0.0; 2]),
+        Unary::Sin => (&unary::SIN_F32, [0.0; 2]),
+        Unary::Cos => (&unary::COS_F32, [0.0; 2]),
+    };
+    steps.emit(node, operator, &node.inputs, &[], &UnaryRecord { numbers }.emit())
 }
 
 fn softmax_i8(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {

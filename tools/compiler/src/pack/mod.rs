@@ -6,6 +6,7 @@
 mod builder;
 mod elementwise;
 mod movement;
+mod pairs;
 mod products;
 mod stack;
 mod step;
@@ -136,6 +137,7 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
             Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax | Operator::Requantize => {
                 elementwise::pack
             }
+            Operator::Pair(_) | Operator::Where | Operator::Cast => pairs::pack,
             Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } | Operator::Require => {
                 movement::pack
             }

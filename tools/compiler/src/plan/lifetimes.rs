@@ -281,5 +281,9 @@ pub(super) fn is_view(operator: &Operator) -> bool {
 }
 
 fn is_elementwise(operator: &Operator) -> bool {
-    matches!(operator, Operator::Unary(_) | Operator::Binary { .. } | Operator::Requantize)
+    match operator {
+        Operator::Unary(_) | Operator::Binary { .. } | Operator::Requantize => true,
+        Operator::Pair(function) => function.works_in_place(),
+        _ => false,
+    }
 }

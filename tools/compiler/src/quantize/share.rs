@@ -1,6 +1,6 @@
 //! Which activations have one quantization, and what it is.
 //!
-//! Operators that only move or select elements (pools of maxima, transposition, reshape, padding,
+//! Operators that only move or select elements (pools of maxima, the larger of two, transposition, reshape, padding,
 //! concatenation) need one quantization for all their tensors. Tensors form groups along them; a group has
 //! the hull of the ranges of its sources, or the fixed quantization of one of them. Where two fixed
 //! quantizations meet, or where a concatenation would cost another reader resolution, a
@@ -157,9 +157,13 @@ impl Sharing {
         Ok(steps)
     }
 
-    /// Joins all tensors of a concatenation. Returns how far to the next node.
+    /// Joins all tensors of a concatenation, or of a maximum of two. Returns how far to the next node.
     fn concatenate(&mut self, graph: &mut Graph, idx: usize) -> Result<usize, QuantizeError> {
-        let Operator::Concat { .. } = graph.nodes[idx].operator else { return Ok(1) };
+        match graph.nodes[idx].operator {
+            Operator::Concat { .. } => {}
+            Operator::Pair(function) if function.selects() => {}
+            _ => return Ok(1),
+        }
         let (inputs, output) = (graph.nodes[idx].inputs.clone(), graph.nodes[idx].outputs[0]);
         let quantizations: Vec<Option<Quantization>> = inputs.iter().map(|&i| self.fixed(i)).collect();
         if quantizations.iter().all(|q| q.is_some() && *q == quantizations[0]) {

@@ -5,7 +5,7 @@ mod adopt;
 use super::*;
 use crate::array::Array;
 use crate::choose::Chosen;
-use crate::graph::{Binary, Node, Origin, Port, Tensor, Window};
+use crate::graph::{Binary, Node, Origin, Pair, Port, Tensor, Window};
 use crate::pack::{PackOptions, pack};
 use crate::plan::plan;
 use crate::runner::ImageRunner;
@@ -314,6 +314,47 @@ fn tied_and_shared_constants_are_quantized_for_each_reader() {
     let again = b.node("again", operator, &[a, weights, bias], &[1, 4, 4, 4]);
     let sum = b.binary("sum", Binary::Add, again, bias);
     check(&b.finish(&[sum]), 25.0);
+}
+
+/// Any function of one element is a table.
+#[test]
+fn functions_of_one_element() {
+    for function in [
+        Unary::Abs,
+        Unary::Exp,
+        Unary::LeakyRelu { slope: 0.1 },
+        Unary::Elu { alpha: 1.0 },
+        Unary::Selu { alpha: 1.67, gamma: 1.05 },
+        Unary::HardSigmoid { slope: 0.2, offset: 0.5 },
+        Unary::HardSwish,
+        Unary::Softplus,
+        Unary::Softsign,
+        Unary::Gelu,
+        Unary::GeluTanh,
+        Unary::Erf,
+        Unary::Mish,
+        Unary::Swish { alpha: 1.0 },
+        Unary::Power { exponent: 2.0 },
+    ] {
+        let (mut b, x) = Builder::new(41, &[1, 6, 6, 4]);
+        let conv = b.conv("conv", x, 3, 8, OPEN);
+        let y = b.unary("function", function, conv);
+        check(&b.finish(&[y]), 25.0);
+    }
+}
+
+/// The larger of two has one quantization with both of them, and with a constant.
+#[test]
+fn the_larger_of_two() {
+    let (mut b, x) = Builder::new(42, &[1, 6, 6, 4]);
+    let left = b.conv("left", x, 3, 8, OPEN);
+    let right = b.conv("right", x, 1, 8, RELU);
+    let limits = b.weights("limits", &[8], 0.3);
+    let larger = b.node("larger", Operator::Pair(Pair::Max), &[left, right], &[1, 6, 6, 8]);
+    let smaller = b.node("smaller", Operator::Pair(Pair::Min), &[larger, limits], &[1, 6, 6, 8]);
+    let int8 = check(&b.finish(&[smaller]), 25.0);
+    assert_eq!(quantization(&int8, "larger"), quantization(&int8, "left"));
+    assert_eq!(quantization(&int8, "smaller"), quantization(&int8, "larger"));
 }
 
 /// Sets the constant of this name.

@@ -160,7 +160,7 @@ impl Kept {
                 Some(())
             }
             _ if is_constant(input) => None,
-            Operator::Require => None,
+            Operator::Require | Operator::Pair(_) | Operator::Where | Operator::Cast => None,
             Operator::Unary(_) | Operator::Requantize | Operator::MaxPool2d { .. } | Operator::AveragePool2d { .. } => {
                 self.same_channels(graph, input, output)
             }
