@@ -1,8 +1,10 @@
 //! Shapes of what a kernel does: windows, products, strided loops. All checks are total and made once, at bind.
 
 mod lead;
+mod moves;
 
 pub use lead::Strip;
+pub use moves::{Border, BorderMode, Gather, Rows, SliceAxis, View};
 
 use crate::tensor::MAX_RANK;
 

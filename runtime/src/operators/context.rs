@@ -38,6 +38,29 @@ pub struct Map2<'b, I, O> {
     pub scratch: &'b mut [u8],
 }
 
+/// All inputs of a step, beside one output that none of them overlaps.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'b, 'i> {
+    image: &'b Image<'i>,
+    step: &'b StepView<'i>,
+    below: &'b [u8],
+    above: &'b [u8],
+    above_starts: usize,
+}
+
+impl<'b, 'i: 'b> Inputs<'b, 'i> {
+    /// Data of input `i`, in the arena or constant.
+    pub fn get<T: Pod>(&self, i: usize) -> Option<&'b [T]> {
+        let tensor = self.image.tensor(self.step.input(i)?)?;
+        let Some(range) = arena_range(&tensor) else { return constant(self.image, &tensor) };
+        let bytes = match range.start.checked_sub(self.above_starts) {
+            Some(start) => self.above.get(start..start.checked_add(range.len())?),
+            None => self.below.get(range),
+        };
+        cast(bytes?)
+    }
+}
+
 impl<'a, 'i> StepContext<'a, 'i> {
     pub(crate) fn new(image: &'a Image<'i>, step: &'a StepView<'i>, arena: &'a mut [u8]) -> Self {
         StepContext { image, step, arena }
@@ -73,6 +96,15 @@ impl<'a, 'i> StepContext<'a, 'i> {
     /// Data of a constant input.
     pub fn constant<T: Pod>(&self, i: usize) -> Option<&'i [T]> {
         constant(self.image, &self.input(i)?)
+    }
+
+    /// Data of input `i`, in the arena or constant, before anything is written.
+    pub fn values<T: Pod>(&self, i: usize) -> Option<&[T]> {
+        let tensor = self.input(i)?;
+        match arena_range(&tensor) {
+            Some(range) => cast(self.arena.get(range)?),
+            None => constant(self.image, &tensor),
+        }
     }
 
     /// Input `i` and output `o`, which do not overlap.
@@ -123,6 +155,15 @@ impl<'a, 'i> StepContext<'a, 'i> {
             }
         };
         Some(Map2 { a, b, output: cast_mut(output)?, scratch })
+    }
+
+    /// Output `o` beside all inputs, however many there are; `None` from [`Inputs::get`] for one that it overlaps.
+    pub fn parts<O: Pod>(&mut self, o: usize) -> Option<(Inputs<'_, 'i>, &mut [O])> {
+        let range = arena_range(&self.output(o)?)?;
+        let (below, rest) = self.arena.split_at_mut_checked(range.start)?;
+        let (output, above) = rest.split_at_mut_checked(range.len())?;
+        let inputs = Inputs { image: self.image, step: self.step, below, above, above_starts: range.end };
+        Some((inputs, cast_mut(output)?))
     }
 
     /// The whole arena as elements, for kernels that may work in place.

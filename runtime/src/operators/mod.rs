@@ -18,6 +18,7 @@ pub mod mve;
 mod overlap;
 pub mod pool_2d;
 pub mod require;
+pub mod sized;
 pub mod softmax;
 pub mod unary;
 pub mod window;
@@ -25,6 +26,7 @@ pub mod window;
 pub use apart::Inputs;
 pub use context::StepContext;
 pub(crate) use context::arena_range;
+pub use context::{Inputs, StepContext};
 pub use overlap::InPlace;
 
 use crate::error::BindError;
@@ -264,6 +266,46 @@ operators![
     &elementwise::cast::CAST_TO_I32,
     &elementwise::cast::CAST_TO_I64,
     &elementwise::cast::CAST_TO_BOOL,
+    &sized::view::VIEW_B1,
+    &sized::view::VIEW_B2,
+    &sized::view::VIEW_B4,
+    &sized::view::VIEW_B8,
+    &sized::slice::SLICE_B1,
+    &sized::slice::SLICE_B2,
+    &sized::slice::SLICE_B4,
+    &sized::slice::SLICE_B8,
+    &sized::border::BORDER_B1,
+    &sized::border::BORDER_B2,
+    &sized::border::BORDER_B4,
+    &sized::border::BORDER_B8,
+    &sized::concat::CONCAT_B1,
+    &sized::concat::CONCAT_B2,
+    &sized::concat::CONCAT_B4,
+    &sized::concat::CONCAT_B8,
+    &sized::gather::GATHER_B1,
+    &sized::gather::GATHER_B2,
+    &sized::gather::GATHER_B4,
+    &sized::gather::GATHER_B8,
+    &sized::gather::GATHER_ELEMENTS_B1,
+    &sized::gather::GATHER_ELEMENTS_B2,
+    &sized::gather::GATHER_ELEMENTS_B4,
+    &sized::gather::GATHER_ELEMENTS_B8,
+    &sized::trilu::TRILU_B1,
+    &sized::trilu::TRILU_B2,
+    &sized::trilu::TRILU_B4,
+    &sized::trilu::TRILU_B8,
+    &sized::one_hot::ONE_HOT_B1,
+    &sized::one_hot::ONE_HOT_B2,
+    &sized::one_hot::ONE_HOT_B4,
+    &sized::one_hot::ONE_HOT_B8,
+    &sized::resample::RESIZE_NEAREST_B1,
+    &sized::resample::RESIZE_NEAREST_B2,
+    &sized::resample::RESIZE_NEAREST_B4,
+    &sized::resample::RESIZE_NEAREST_B8,
+    &sized::resample::RESIZE_F32,
+    &sized::resample::RESIZE_I8,
+    &sized::resize_table::RESIZE_TABLE,
+    &sized::shape_given::SHAPE_GIVEN,
     &armv7em::add::ADD_I8_ARMV7EM,
     &mve::conv_2d::CONV_2D_I8_MVE,
     &mve::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_MVE,

@@ -208,7 +208,8 @@ fn length_along(axis: u8, tensor: &TensorView) -> Option<u32> {
     tensor.shape.broadcast_dims().get(usize::from(axis)).copied()
 }
 
-fn check_concat(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
+/// Checks a concatenation of tensors of this element type.
+pub(super) fn check_concat(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
     let rule = "its inputs do not add up to its output";
     let output = operands.output(0, element_type)?;
     let axis = u8_at(operands.parameters(), 0).ok_or("its axis is missing")?;
@@ -227,7 +228,8 @@ fn check_concat(operands: &StepOperands<'_>, element_type: ElementType) -> Resul
     Ok(output.shape.n_elements() as u64)
 }
 
-fn run_concat<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
+/// Runs a concatenation of elements of this size.
+pub(super) fn run_concat<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let axis = u8_at(ctx.parameters(), 0)?;
     let output = ctx.output(0)?;
     let mut start = 0u32;

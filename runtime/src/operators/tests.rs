@@ -5,6 +5,7 @@ mod elementwise;
 mod golden;
 mod padding;
 mod refusals;
+mod sized;
 
 #[test]
 fn codes_and_names_are_unique() {

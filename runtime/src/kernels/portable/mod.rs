@@ -13,7 +13,10 @@ mod elementwise;
 mod fully_connected;
 pub mod functions;
 mod integers;
+mod moves;
 mod pool_2d;
+mod resample;
+mod resize;
 mod rows;
 mod select;
 mod softmax;
@@ -31,6 +34,7 @@ pub use elementwise::{
 };
 pub use fully_connected::{fully_connected_f32, fully_connected_i8};
 pub use integers::{Integer, IntegerFunction};
+pub use moves::{Index, Triangle, copy_view, gather, gather_elements, one_hot, pad, trilu};
 pub use pool_2d::{
     AveragePoolDequantizedI8, AveragePoolI8, Divisor, average_pool_2d_dequantized_i8,
     average_pool_2d_dequantized_i8_on, average_pool_2d_f32, average_pool_2d_f32_on, average_pool_2d_i8,
@@ -38,6 +42,8 @@ pub use pool_2d::{
 };
 pub(in crate::kernels) use pool_2d::{Counts, Position, average};
 pub use select::select;
+pub use resample::{Resample, Taps, WEIGHT_BITS, resample_f32, resample_i8, resample_nearest};
+pub use resize::{CoordinateMode, Interpolation, NearestMode, Outside, Reduction, ResizeAxis};
 pub use softmax::{softmax_f32, softmax_i8, softmax_table_bits};
 pub use strided_copy::{fill, strided_copy};
 
