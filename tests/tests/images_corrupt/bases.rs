@@ -1,5 +1,6 @@
 //! Small images that together use every operator, and one real model.
 
+use super::moves;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use tinfer::image::{Envelope, Image};
@@ -114,6 +115,14 @@ pub fn bases() -> Vec<Base> {
         for isa in [Isa::Armv7em, Isa::Mve] {
             bases.push(Base::new(&format!("{name} int8 for {}", isa.name()), &graph(ElementType::I8), isa));
         }
+    }
+    for element_type in [ElementType::U8, ElementType::I16, ElementType::I32, ElementType::I64] {
+        let name = format!("moves of {}", element_type.name());
+        bases.push(Base::new(&name, &moves::sized(element_type), Isa::Portable));
+    }
+    for element_type in [ElementType::F32, ElementType::I8] {
+        let name = format!("resize in {}", element_type.name());
+        bases.push(Base::new(&name, &moves::resize(element_type), Isa::Portable));
     }
     bases.push(Base::new("large windows int8 for mve", &large_windows(ElementType::I8), Isa::Mve));
     let tiles = tiles();

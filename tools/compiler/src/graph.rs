@@ -16,6 +16,10 @@ mod unary;
 pub use constant::Constant;
 pub use pair::Pair;
 pub use unary::Unary;
+mod movement;
+
+pub use constant::Constant;
+pub use movement::{Given, Move, Sampling, Weights};
 
 use crate::kept_channels::KeptChannels;
 use crate::strip_rows::StripRows;
@@ -247,6 +251,8 @@ pub enum Operator {
     /// x, if the second input has the elements of the third, which is a constant; otherwise the run stops with an error.
     /// inputs: x, given, expected, of any element type.
     Require,
+    /// Elements of any type that move by another rule. inputs: see [`Move`].
+    Move(Move),
     /// Change of quantization or element type: float32 -> int8, int8 -> int8, int8 -> float32.
     Requantize,
 }

@@ -4,6 +4,8 @@ use super::context::Lowering;
 use super::{
     Refusal, activation, batch_normalization, binary, cast, concat, conv, matmul, pad, pool, quantized, reshape,
     softmax, transpose, unary,
+    Refusal, activation, batch_normalization, binary, concat, conv, depth_space, gather, generate, matmul, pad, pool,
+    quantized, repeat, reshape, resize, slice, softmax, transpose,
 };
 use crate::import::{Imported, OnnxNode};
 
@@ -51,8 +53,10 @@ pub const OPERATORS: &[OnnxOperator] = &[
         &["value", "value_float", "value_floats", "value_int", "value_ints"],
         reshape::constant,
     ),
+    operator("ConstantOfShape", &[9, 20, 21, 23, 24, 25], "known shape", &["value"], generate::constant_of_shape),
     operator("Conv", &[1, 11, 22], "1-D and 2-D, constant weights", CONV_ATTRIBUTES, conv::lower),
     operator("Cos", &[7, 22], "", &[], unary::cos),
+    operator("DepthToSpace", &[1, 11, 13], "", &["blocksize", "mode"], depth_space::depth_to_space),
     operator(
         "DequantizeLinear",
         &[10, 13, 19, 21, 23, 24, 25],
@@ -69,6 +73,11 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("Flatten", &[1, 9, 11, 13, 21, 23, 24, 25], "", &["axis"], reshape::lower),
     operator("Floor", &[6, 13], "", &[], unary::floor),
     operator("Gelu", &[20], "", &["approximate"], unary::gelu),
+    operator("Expand", &[8, 13], "", &[], repeat::expand),
+    operator("EyeLike", &[9, 22], "", &["dtype", "k"], generate::eye_like),
+    operator("Flatten", &[1, 9, 11, 13, 21, 23, 24, 25], "", &["axis"], reshape::flatten),
+    operator("Gather", &[1, 11, 13], "", &["axis"], gather::lower),
+    operator("GatherElements", &[11, 13], "", &["axis"], gather::elements),
     operator("Gemm", &[7, 9, 11, 13], "", &["alpha", "beta", "transA", "transB"], matmul::gemm),
     operator("GlobalAveragePool", &[1, 22], "1-D and 2-D", &[], pool::global_average_pool),
     operator("GlobalMaxPool", &[1, 22], "1-D and 2-D", &[], pool::global_max_pool),
@@ -103,6 +112,9 @@ pub const OPERATORS: &[OnnxOperator] = &[
         pad::lower,
     ),
     operator("Pow", &[7, 12, 13, 15], "", &[], binary::pow),
+    operator("Neg", &[6, 13], "", &[], binary::neg),
+    operator("OneHot", &[9, 11], "", &["axis"], gather::one_hot),
+    operator("Pad", &[2, 11, 13, 18, 19, 21, 23, 24, 25], "", &["mode", "pads", "value"], pad::lower),
     operator(
         "QuantizeLinear",
         &[10, 13, 19, 21, 23, 24, 25],
@@ -111,6 +123,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
         quantized::quantize,
     ),
     operator("Reciprocal", &[6, 13], "", &[], unary::reciprocal),
+    operator("Range", &[11], "known numbers", &[], generate::range),
     operator(
         "ReduceMean",
         &[1, 11, 13, 18],
@@ -139,6 +152,23 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("Unsqueeze", &[1, 11, 13, 21, 23, 24, 25], "", &["axes"], reshape::lower),
     operator("Where", &[9, 16], "", &[], binary::select),
     operator("Xor", &[7], "", &[], binary::xor),
+    operator("Reshape", &[5, 13, 14, 19, 21, 23, 24, 25], "", &["allowzero"], reshape::lower),
+    operator("Resize", &[10, 11, 13, 18, 19], "", RESIZE_ATTRIBUTES, resize::lower),
+    operator("Shape", &[1, 13, 15, 19, 21, 23, 24, 25], "", &["start", "end"], generate::shape),
+    operator("Sigmoid", &[6, 13], "", &[], activation::sigmoid),
+    operator("Size", &[1, 13, 19, 21, 23, 24, 25], "", &[], generate::size),
+    operator("Slice", &[1, 10, 11, 13], "", &["starts", "ends", "axes"], slice::lower),
+    operator("Softmax", &[1, 11, 13], "", &["axis"], softmax::lower),
+    operator("SpaceToDepth", &[1, 13], "", &["blocksize"], depth_space::space_to_depth),
+    operator("Split", &[2, 11, 13, 18], "", &["axis", "split", "num_outputs"], slice::split),
+    operator("Squeeze", &[1, 11, 13, 21, 23, 24, 25], "", &["axes"], reshape::squeeze),
+    operator("Sub", &[7, 13, 14], "", &[], binary::sub),
+    operator("Tanh", &[6, 13], "", &[], activation::tanh),
+    operator("Tile", &[6, 13], "", &[], repeat::tile),
+    operator("Transpose", &[1, 13, 21, 23, 24, 25], "", &["perm"], transpose::lower),
+    operator("Trilu", &[14], "", &["upper"], gather::trilu),
+    operator("Unsqueeze", &[1, 11, 13, 21, 23, 24, 25], "", &["axes"], reshape::unsqueeze),
+    operator("Upsample", &[7, 9], "", &["mode", "scales"], resize::upsample),
 ];
 
 const fn operator(
@@ -207,6 +237,17 @@ const MAX_POOL_ATTRIBUTES: &[&str] =
     &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
 const CONV_ATTRIBUTES: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
 const QUANTIZE_ATTRIBUTES: &[&str] = &["axis", "block_size", "output_dtype", "precision", "saturate"];
+const RESIZE_ATTRIBUTES: &[&str] = &[
+    "antialias",
+    "axes",
+    "coordinate_transformation_mode",
+    "cubic_coeff_a",
+    "exclude_outside",
+    "extrapolation_value",
+    "keep_aspect_ratio_policy",
+    "mode",
+    "nearest_mode",
+];
 const BATCH_NORMALIZATION_ATTRIBUTES: &[&str] = &["epsilon", "momentum", "spatial", "training_mode"];
 
 /// Nearest supported forms of what models often have.

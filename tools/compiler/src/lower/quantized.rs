@@ -15,17 +15,28 @@ use tinfer::tensor::ElementType;
 /// Operators that take quantized tensors as they are: they only move or select elements.
 pub const MOVERS: &[&str] = &[
     "Concat",
+    "DepthToSpace",
     "Dropout",
+    "Expand",
     "Flatten",
+    "Gather",
+    "GatherElements",
     "GlobalMaxPool",
     "Identity",
     "MaxPool",
     "Pad",
     "Reshape",
+    "Slice",
+    "SpaceToDepth",
+    "Split",
     "Squeeze",
+    "Tile",
     "Transpose",
     "Unsqueeze",
 ];
+
+/// Movers whose result may have other elements than the first input, or several results.
+const NOT_FOLLOWED: &[&str] = &["Concat", "Pad", "Split"];
 
 /// The grid of every quantized activation, found from the nodes that quantize and dequantize it, through movers both
 /// ways.
@@ -50,7 +61,9 @@ pub fn grids(imported: &Imported) -> HashMap<String, Grid> {
         let movers = || imported.nodes.iter().filter(|n| MOVERS.contains(&&*n.operator));
         for node in movers().chain(imported.nodes.iter().rev().filter(|n| MOVERS.contains(&&*n.operator))) {
             let n_moved = if node.operator == "Concat" { node.inputs.len() } else { 1 };
-            let moved = node.inputs.iter().take(n_moved).chain(node.outputs.first()).filter(|t| is_quantized(t));
+            let n_results = if node.operator == "Split" { node.outputs.len() } else { 1 };
+            let results = node.outputs.iter().take(n_results);
+            let moved = node.inputs.iter().take(n_moved).chain(results).filter(|t| is_quantized(t));
             let Some(&grid) = moved.clone().find_map(|t| grids.get(t)) else { continue };
             for tensor in moved.clone() {
                 grids.entry(tensor.clone()).or_insert(grid);
@@ -184,7 +197,7 @@ fn followed(imported: &Imported, tensor: &str, depth: usize) -> Option<Quantizat
         return Some(own.clone());
     }
     let node = imported.nodes.iter().find(|n| n.outputs.first().is_some_and(|o| o == tensor))?;
-    if depth > MAX_DEPTH || !MOVERS.contains(&&*node.operator) || node.operator == "Concat" || node.operator == "Pad" {
+    if depth > MAX_DEPTH || !MOVERS.contains(&&*node.operator) || NOT_FOLLOWED.contains(&&*node.operator) {
         return None;
     }
     let source = node.inputs.first()?;

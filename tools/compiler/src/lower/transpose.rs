@@ -7,7 +7,7 @@ use crate::import::OnnxNode;
 
 /// Axes in the order of `perm`, reversed by default.
 pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
-    let x = lowering.input(node, 0)?;
+    let x = lowering.any_input(node, 0)?;
     let rank = lowering.shape_of(x).len();
     let permutation = match ints(node, "perm")? {
         None => (0..rank).rev().collect(),
@@ -21,5 +21,8 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
             "check the file with onnx.checker",
         ));
     }
-    lowering.push_result(node, Operator::Transpose { permutation }, vec![x])
+    let shape = permutation.iter().map(|&axis| lowering.shape_of(x)[axis]).collect();
+    let element_type = lowering.element_type(x);
+    lowering.push_output(node, 0, Operator::Transpose { permutation }, vec![x], shape, element_type);
+    Ok(())
 }

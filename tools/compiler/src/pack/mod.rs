@@ -7,6 +7,7 @@ mod builder;
 mod elementwise;
 mod movement;
 mod pairs;
+mod moves;
 mod products;
 mod stack;
 mod step;
@@ -141,6 +142,7 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
             Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } | Operator::Require => {
                 movement::pack
             }
+            Operator::Move(_) => moves::pack,
             Operator::Reshape | Operator::Rows { .. } | Operator::JoinRows => continue,
         };
         steps.begin(step);

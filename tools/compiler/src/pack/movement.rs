@@ -1,19 +1,23 @@
 //! Transposition, padding, concatenation.
 
 use super::PackError;
+use super::moves::dims;
 use super::step::{Precision, StepPacker};
 use crate::graph::{Node, Operator};
+use tinfer::kernels::geometry::row_major_strides;
 use tinfer::operators::movement::{
     CONCAT_F32, CONCAT_I8, ConcatRecord, PAD_F32, PAD_I8, PadRecord, TRANSPOSE_F32, TRANSPOSE_I8, TransposeRecord,
 };
 use tinfer::operators::require::REQUIRE;
-use tinfer::tensor::{MAX_RANK, quantize_i8};
+use tinfer::operators::sized::concat::{CONCAT_B1, CONCAT_B2, CONCAT_B4, CONCAT_B8};
+use tinfer::operators::sized::of_size;
+use tinfer::operators::sized::view::{VIEW_B1, VIEW_B2, VIEW_B4, VIEW_B8, ViewRecord};
+use tinfer::tensor::{ElementType, MAX_RANK, quantize_i8};
 
 pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
     if node.operator == Operator::Require {
         return steps.emit(node, &REQUIRE, &node.inputs, &[], &[]);
     }
-    let precision = steps.precision(node)?;
     let rank = steps.output(node).shape.len();
     let Some(first) = MAX_RANK.checked_sub(rank) else {
         return Err(steps.error(node, format!("it has rank {rank}, images hold up to {MAX_RANK}")));
@@ -24,7 +28,16 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             for (slot, axis) in record.permutation[first..].iter_mut().zip(permutation) {
                 *slot = (axis + first) as u8;
             }
-            let operator = if precision == Precision::I8 { &TRANSPOSE_I8 } else { &TRANSPOSE_F32 };
+            let operator = match steps.output(node).element_type {
+                ElementType::F32 => &TRANSPOSE_F32,
+                ElementType::I8 => &TRANSPOSE_I8,
+                other => {
+                    let strides = row_major_strides(dims(steps.input(node, 0)));
+                    let strides = record.permutation.map(|axis| strides[usize::from(axis)] as i32);
+                    let kernel = of_size([&VIEW_B1, &VIEW_B2, &VIEW_B4, &VIEW_B8], other);
+                    return steps.emit(node, kernel, &node.inputs, &[], &ViewRecord { start: 0, strides }.emit());
+                }
+            };
             steps.emit(node, operator, &node.inputs, &[], &record.emit())
         }
         Operator::Pad { pads, value } => {
@@ -32,7 +45,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             for (slot, pad) in before[first..].iter_mut().zip(pads) {
                 *slot = pad[0] as u32;
             }
-            let (operator, value) = match precision {
+            let (operator, value) = match steps.precision(node)? {
                 Precision::F32 => (&PAD_F32, value.to_bits()),
                 Precision::I8 => {
                     let (scale, zero_point) = steps.quantized(node, steps.output(node))?;
@@ -43,7 +56,11 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
         }
         Operator::Concat { axis } => {
             let record = ConcatRecord { axis: (axis + first) as u8 };
-            let operator = if precision == Precision::I8 { &CONCAT_I8 } else { &CONCAT_F32 };
+            let operator = match steps.output(node).element_type {
+                ElementType::F32 => &CONCAT_F32,
+                ElementType::I8 => &CONCAT_I8,
+                other => of_size([&CONCAT_B1, &CONCAT_B2, &CONCAT_B4, &CONCAT_B8], other),
+            };
             steps.emit(node, operator, &node.inputs, &[], &record.emit())
         }
         _ => Err(steps.error(node, "it moves nothing")),

@@ -27,6 +27,8 @@ pub fn through_node(graph: &mut Graph, i: usize) -> bool {
             let back = inverse(&p);
             (Operator::Pad { pads: back.iter().map(|&axis| pads[axis]).collect(), value }, 1)
         }
+        // Indices and tables belong to an axis, whatever its place.
+        Operator::Move(movement) if let Some(moved) = movement.on_axes(&p) => (Operator::Move(moved), 1),
         _ => return false,
     };
     let operands = node.inputs[..n_moved].to_vec();

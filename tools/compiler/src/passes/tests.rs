@@ -118,6 +118,7 @@ fn name(operator: &Operator) -> &'static str {
         Operator::Concat { .. } => "Concat",
         Operator::Requantize => "Requantize",
         Operator::Require => "Require",
+        Operator::Move(_) => "Move",
     }
 }
 

@@ -105,6 +105,7 @@ impl Sharing {
         let (Some(&input), output) = (node.inputs.first(), node.outputs[0]) else { return Ok(1) };
         match node.operator {
             Operator::MaxPool2d { .. } | Operator::Transpose { .. } | Operator::Reshape => {}
+            Operator::Move(ref movement) if movement.keeps_values() => {}
             Operator::Requantize => {
                 self.join(input, output);
                 return Ok(1);

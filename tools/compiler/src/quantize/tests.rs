@@ -1,6 +1,7 @@
 //! Whole graphs: int8 images against float32 images of the same graph.
 
 mod adopt;
+mod moves;
 
 use super::*;
 use crate::array::Array;
