@@ -156,6 +156,11 @@ impl Quantization {
         quantize_i8(f64::from(real), f64::from(self.scale), self.zero_point)
     }
 
+    /// The nearest int16 step to a real value, rounded as [`quantize_i8`] does.
+    pub fn quantize_i16(&self, real: f32) -> i16 {
+        nearest(f64::from(real), f64::from(self.scale), self.zero_point).clamp(-32768, 32767) as i16
+    }
+
     /// The real value of a step.
     pub fn dequantize(&self, q: i32) -> f32 {
         self.scale * q.saturating_sub(self.zero_point) as f32
@@ -164,10 +169,15 @@ impl Quantization {
 
 /// The nearest int8 step to a real value, half away from zero, saturated. NaN becomes the zero point.
 pub fn quantize_i8(real: f64, scale: f64, zero_point: i32) -> i8 {
+    nearest(real, scale, zero_point).clamp(-128, 127) as i8
+}
+
+/// The nearest step, half away from zero.
+fn nearest(real: f64, scale: f64, zero_point: i32) -> i32 {
     let steps = real / scale;
     // Core has no `round`; the cast truncates and saturates.
     let nearest = (if steps < 0.0 { steps - 0.5 } else { steps + 0.5 }) as i32;
-    nearest.saturating_add(zero_point).clamp(-128, 127) as i8
+    nearest.saturating_add(zero_point)
 }
 
 #[cfg(test)]
@@ -190,5 +200,7 @@ mod tests {
             assert_eq!(q.quantize_i8(real), expected, "{real}");
         }
         assert_eq!(q.dequantize(-5), -1.0);
+        let wide = Quantization { scale: 0.5, zero_point: 0 };
+        assert_eq!([-1e9, -0.25, 0.24, 100.25, 1e9].map(|x| wide.quantize_i16(x)), [-32768, -1, 0, 201, 32767]);
     }
 }

@@ -9,6 +9,7 @@ pub mod batch_matmul;
 pub mod binary;
 mod context;
 pub mod conv_2d;
+pub mod conversion;
 pub mod depthwise_conv_2d;
 pub mod elementwise;
 pub mod fully_connected;
@@ -321,6 +322,13 @@ operators![
     &armv7em::pool_2d::AVERAGE_POOL_2D_I8_ARMV7EM,
     &armv7em::depthwise_conv_2d::DEPTHWISE_WINDOWS_I8_ARMV7EM,
     &armv7em::conv_2d_winograd::CONV_2D_WINOGRAD_I8_ARMV7EM,
+    &conversion::QUANTIZE_I8,
+    &conversion::DEQUANTIZE_I8,
+    &conversion::QUANTIZE_I16,
+    &conversion::DEQUANTIZE_I16,
+    &conversion::WIDEN_I8,
+    &conversion::NARROW_I16,
+    &conversion::RESCALE_I16,
 ];
 
 /// Names of modules, then of the static, of the operator with this code, below this module: what a build script writes

@@ -2,6 +2,7 @@
 
 mod case;
 mod elementwise;
+mod conversion;
 mod golden;
 mod padding;
 mod refusals;

@@ -128,6 +128,7 @@ pub fn bases() -> Vec<Base> {
     let tiles = tiles();
     let winograd = WinogradLayers::within(&tiles, Isa::Armv7em, usize::MAX);
     bases.push(Base::with_winograd("tiles int8 for armv7em", &tiles, Isa::Armv7em, &winograd));
+    bases.push(Base::new("borders", &borders(), Isa::Portable));
     let imported = import(&root().join("models/digits-cnn/digits-cnn.onnx"), &ImportOptions::default()).unwrap();
     bases.push(Base::new("digits-cnn", &simplify(lower(&imported).unwrap()).graph, Isa::Portable));
     bases
@@ -311,6 +312,24 @@ fn moves(precision: ElementType) -> Graph {
     b.finish(&[y])
 }
 
+/// From one element type to another, and back.
+fn borders() -> Graph {
+    let mut b = Builder::new("borders", ElementType::I8);
+    let shape = [1, 4, 5, 3];
+    let x = b.input("x", &shape);
+    b.precision = ElementType::F32;
+    let y = b.node(Operator::Requantize, &[x], &shape);
+    let mut y = b.node(Operator::Unary(Unary::Sigmoid), &[y], &shape);
+    for precision in [ElementType::I8, ElementType::I16, ElementType::F32, ElementType::I16, ElementType::I8] {
+        b.precision = precision;
+        y = b.node(Operator::Requantize, &[y], &shape);
+        if precision == ElementType::I16 {
+            y = b.node(Operator::Requantize, &[y], &shape);
+        }
+    }
+    b.finish(&[y])
+}
+
 /// Builds graphs that are quantized, or not, as the quantizer would leave them.
 struct Builder {
     graph: Graph,
@@ -335,7 +354,11 @@ impl Builder {
             shape: shape.to_vec(),
             element_type: self.precision,
             constant: None,
-            quantization: (self.precision == ElementType::I8).then_some(quantization),
+            quantization: match self.precision {
+                ElementType::I8 => Some(quantization),
+                ElementType::I16 => Some(Quantization::per_tensor(0.0005, 0)),
+                _ => None,
+            },
             origin: None,
         })
     }

@@ -21,7 +21,7 @@ use crate::pack::{PackOptions, Packed, PackedLayer, pack};
 use crate::passes::{Simplified, StayingTranspose, simplify};
 use crate::plan::{Planned, Proof, Sliced, Streamed, plan, plan_in_strips};
 use crate::quantize::{
-    QuantizeError, QuantizeOptions, RangeMethod, Ranges, calibrate, is_quantized, quantize, real_weights,
+    QuantizeError, QuantizeOptions, RangeMethod, Ranges, WithoutRange, calibrate, is_quantized, quantize, real_weights,
 };
 use crate::runner::shape;
 use crate::samples::{Samples, load_samples};
@@ -32,6 +32,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use tinfer::image::Image;
 use tinfer::isa::Isa;
+use tinfer::tensor::ElementType;
 use tinfer_build::Requirements;
 
 /// Number format of an image's activations and weights.
@@ -376,10 +377,14 @@ impl Stages {
         graph: Graph,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Graph, CompileError> {
-        let options = QuantizeOptions { method: request.method };
+        let options = QuantizeOptions { method: request.method, ..QuantizeOptions::default() };
         if is_quantized(&graph) {
             match quantize(graph.clone(), &Ranges::default(), &options) {
                 Err(QuantizeError::Partly { .. }) if request.calibration.is_some() => {}
+                Err(QuantizeError::Partly { .. }) => {
+                    let options = QuantizeOptions { without_range: WithoutRange::Float32, ..options };
+                    return Ok(quantize(graph, &Ranges::default(), &options)?);
+                }
                 finished => return Ok(finished?),
             }
         }
@@ -478,6 +483,13 @@ fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<S
     if let Some(first) = real.first() {
         let n = real.len();
         warnings.push(format!("{n} layers have float32 weights in a quantized model ({first}): they become int8"));
+    }
+    let is_real = |l: &&PackedLayer| l.precision == ElementType::F32.name();
+    let first = packed.layers.iter().find(is_real).filter(|_| request.precision == Precision::Int8);
+    if let Some(first) = first {
+        let n = packed.layers.iter().filter(is_real).count();
+        let PackedLayer { name, operator, .. } = first;
+        warnings.push(format!("{n} layers stay float32 ({name}, {operator}): they have no int8 form, or no scale"));
     }
     if (1..FEW_SAMPLES).contains(&stages.n_samples) {
         let n = stages.n_samples;

@@ -168,6 +168,9 @@ impl<'i> ImageRunner<'i> {
             (ArrayData::F32(v), ElementType::I8) => {
                 order.iter().map(|&i| tensor.quantization.quantize_i8(v[i]) as u8).collect()
             }
+            (ArrayData::F32(v), ElementType::I16) => {
+                order.iter().flat_map(|&i| tensor.quantization.quantize_i16(v[i]).to_le_bytes()).collect()
+            }
             // A uint8 port is held as int8, 128 lower.
             (ArrayData::U8(v), ElementType::I8) => order.iter().map(|&i| v[i] ^ 0x80).collect(),
             (data, ty) if data.element_type() == Some(ty) => {
@@ -219,6 +222,10 @@ pub fn real_values(tensor: &TensorView, bytes: &[u8]) -> Option<Vec<f32>> {
     match tensor.element_type {
         ElementType::F32 => Some(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
         ElementType::I8 => Some(bytes.iter().map(|&b| tensor.quantization.dequantize(i32::from(b as i8))).collect()),
+        ElementType::I16 => {
+            let steps = bytes.as_chunks::<2>().0.iter().map(|b| i32::from(i16::from_le_bytes(*b)));
+            Some(steps.map(|q| tensor.quantization.dequantize(q)).collect())
+        }
         _ => None,
     }
 }

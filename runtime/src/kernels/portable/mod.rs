@@ -7,6 +7,7 @@ mod batch_matmul;
 mod cast;
 mod comparison;
 mod conv_2d;
+mod conversion;
 mod depthwise_conv_2d;
 mod dot;
 mod elementwise;
@@ -26,6 +27,7 @@ pub use batch_matmul::{BatchMatMulI8, batch_matmul_f32, batch_matmul_i8};
 pub use cast::{CastTo, cast, cast_from_bool, cast_to_bool};
 pub use comparison::{Relation, compare};
 pub use conv_2d::{conv_2d_f32, conv_2d_f32_on, conv_2d_i8, conv_2d_i8_on};
+pub use conversion::{Rescale, Step, dequantize, quantize, requantize, requantize_i16};
 pub use depthwise_conv_2d::{
     depthwise_conv_2d_f32, depthwise_conv_2d_f32_on, depthwise_conv_2d_i8, depthwise_conv_2d_i8_on,
 };

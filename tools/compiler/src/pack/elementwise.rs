@@ -11,12 +11,18 @@ use tinfer::operators::armv7em::add::ADD_I8_ARMV7EM;
 use tinfer::operators::binary::{ADD_I8, AddRecord, BINARY_F32, BinaryF32Record, MUL_I8, MulRecord};
 use tinfer::operators::elementwise::binary_f32::POW_F32;
 use tinfer::operators::elementwise::unary_f32::{self as unary, UnaryRecord};
+use tinfer::operators::conversion::{
+    DEQUANTIZE_I8, DEQUANTIZE_I16, NARROW_I16, QUANTIZE_I8, QUANTIZE_I16, RESCALE_I16, RescaleRecord, WIDEN_I8,
+};
 use tinfer::operators::mve::add::ADD_I8_MVE;
 use tinfer::operators::softmax::{SOFTMAX_F32, SOFTMAX_I8};
 use tinfer::operators::unary::{TABLE_I8, UNARY_F32, UnaryF32Record, UnaryFunction};
 use tinfer::tensor::{ElementType, quantize_i8};
 
 pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    if node.operator == Operator::Requantize {
+        return requantize(steps, node);
+    }
     let precision = steps.precision(node)?;
     match (&node.operator, precision) {
         (Operator::Binary { function, clamp }, Precision::I8) => binary_i8(steps, node, *function, *clamp),
@@ -32,10 +38,52 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
         (Operator::Unary(function), Precision::I8) => table(steps, node, |x| function.evaluate(x)),
         (Operator::Requantize, Precision::I8) => table(steps, node, |x| x),
         (Operator::Unary(function), Precision::F32) => unary_f32(steps, node, *function),
+        (Operator::Unary(function), Precision::I8) => table(steps, node, |x| evaluate(*function, x)),
+        (Operator::Unary(function), Precision::F32) => {
+            let (function, clamp) = match function {
+                Unary::Clamp(clamp) => (UnaryFunction::Clip, *clamp),
+                Unary::Sigmoid => (UnaryFunction::Sigmoid, Clamp::default()),
+                Unary::Tanh => (UnaryFunction::Tanh, Clamp::default()),
+                Unary::Snap(_) => return Err(steps.error(node, "it quantizes, images of float32 do not")),
+            };
+            let record = UnaryF32Record { function, limits: limits_f32(clamp) };
+            steps.emit(node, &UNARY_F32, &node.inputs, &[], &record.emit())
+        }
         (Operator::Softmax, Precision::I8) => softmax_i8(steps, node),
         (Operator::Softmax, Precision::F32) => steps.emit(node, &SOFTMAX_F32, &node.inputs, &[], &[]),
         _ => Err(steps.error(node, "it is not elementwise at this precision")),
     }
+}
+
+/// A change of element type or quantization.
+fn requantize(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    let [from, to] = [steps.input(node, 0), steps.output(node)];
+    let (operator, rescales) = match (from.element_type, to.element_type) {
+        (ElementType::I8, ElementType::I8) => return table(steps, node, |x| x),
+        (ElementType::F32, ElementType::I8) => (&QUANTIZE_I8, false),
+        (ElementType::F32, ElementType::I16) => (&QUANTIZE_I16, false),
+        (ElementType::I8, ElementType::F32) => (&DEQUANTIZE_I8, false),
+        (ElementType::I16, ElementType::F32) => (&DEQUANTIZE_I16, false),
+        (ElementType::I8, ElementType::I16) => (&WIDEN_I8, true),
+        (ElementType::I16, ElementType::I8) => (&NARROW_I16, true),
+        (ElementType::I16, ElementType::I16) => (&RESCALE_I16, true),
+        (from, to) => {
+            return Err(steps.error(node, format!("there is no step from {} to {}", from.name(), to.name())));
+        }
+    };
+    let mut scales = Vec::new();
+    for tensor in [from, to].into_iter().filter(|t| t.element_type != ElementType::F32) {
+        scales.push(steps.steps_of(node, tensor)?.0);
+    }
+    let parameters = match scales[..] {
+        [from, to] if rescales => {
+            let requantizer =
+                Requantizer::from_real(from / to).ok_or_else(|| steps.error(node, "its scales are too far apart"))?;
+            RescaleRecord { requantizer }.emit().to_vec()
+        }
+        _ => Vec::new(),
+    };
+    steps.emit(node, operator, &node.inputs, &[], &parameters)
 }
 
 fn binary_i8(

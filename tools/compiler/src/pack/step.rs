@@ -140,11 +140,21 @@ impl<'g> StepPacker<'g> {
 
     /// The per-tensor quantization of an int8 tensor.
     pub fn quantized(&self, node: &Node, tensor: &Tensor) -> Result<(f64, i32), PackError> {
-        match &tensor.quantization {
-            Some(q) if q.scales.len() == 1 && tensor.element_type == ElementType::I8 => {
+        match tensor.element_type {
+            ElementType::I8 => self.steps_of(node, tensor),
+            _ => Err(self.error(node, format!("tensor {} is not quantized per tensor to int8", tensor.name))),
+        }
+    }
+
+    /// The per-tensor quantization of an int8 or int16 tensor.
+    pub fn steps_of(&self, node: &Node, tensor: &Tensor) -> Result<(f64, i32), PackError> {
+        match (&tensor.quantization, tensor.element_type) {
+            (Some(q), ElementType::I8 | ElementType::I16) if q.scales.len() == 1 => {
                 Ok((f64::from(q.scales[0]), q.zero_point))
             }
-            _ => Err(self.error(node, format!("tensor {} is not quantized per tensor to int8", tensor.name))),
+            (_, found) => {
+                Err(self.error(node, format!("tensor {} is not quantized per tensor to {}", tensor.name, found.name())))
+            }
         }
     }
 

@@ -46,11 +46,11 @@ pub fn separate(graph: &mut Graph, i: usize) -> bool {
         let shared = |&x: &TensorId| graph.is_output(x) || graph.consumers(x).into_iter().any(|r| r != reader);
         let reals = graph.nodes[reader].inputs.iter().copied().filter(|&x| is_computed_real(graph, x));
         let reals: Vec<TensorId> = reals.collect();
-        if let Some(&x) = reals.iter().find(|x| shared(x)) {
-            return copy_for(graph, reader, x);
-        }
         // Several real operands would be steps of their own, which no rounding follows.
         let [x] = reals[..] else { return false };
+        if shared(&x) {
+            return copy_for(graph, reader, x);
+        }
         let Some(before) = graph.producer(x) else { return false };
         reader = before;
     }

@@ -1,10 +1,11 @@
 //! From a float graph and observed ranges to an int8 graph.
 //!
 //! ```text
-//! Graph (f32) + Ranges -> share.rs    which tensors have one quantization; Requantize where they cannot
+//! Graph (f32) + Ranges -> islands.rs  which nodes stay float32; Requantize between them and the others
+//!                      -> share.rs    which tensors have one quantization; Requantize where they cannot
 //!                      -> range.rs    a range for each, its scale and zero point
 //!                      -> weights.rs  weights per channel, biases, constants
-//!                      -> Graph (int8)
+//!                      -> Graph (int8, with islands of float32)
 //! ```
 //!
 //! real = scale * (q - zero_point), see Jacob et al. 2018 (arXiv 1712.05877) and the TFLite int8
@@ -13,6 +14,7 @@
 mod adopt;
 mod calibrate;
 mod histogram;
+mod islands;
 mod range;
 mod share;
 #[cfg(test)]
@@ -22,16 +24,31 @@ mod weights;
 pub use adopt::{is_quantized, real_weights};
 pub use calibrate::{Ranges, calibrate};
 pub use histogram::{Bin, Histogram};
+pub use islands::{Level, Precisions, has_form};
 pub use range::{Range, RangeMethod};
 
 use crate::graph::{Clamp, Constant, Graph, Operator, Quantization, TensorId, Unary};
-use tinfer::tensor::ElementType;
+use islands::Levels;
 
 /// How a graph is quantized.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct QuantizeOptions {
     /// How ranges follow from observed values.
     pub method: RangeMethod,
+    /// The number format of each node.
+    pub precisions: Precisions,
+    /// What becomes of tensors without a range, in a model that is quantized already.
+    pub without_range: WithoutRange,
+}
+
+/// What becomes of tensors for which a quantized model has no scale, and that were not observed either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WithoutRange {
+    /// [`QuantizeError::Partly`].
+    #[default]
+    Refuse,
+    /// They stay float32, as they are in the file.
+    Float32,
 }
 
 /// Why a graph cannot be quantized.
@@ -51,13 +68,15 @@ pub enum QuantizeError {
         /// How many.
         n: u64,
     },
-    /// A tensor's elements are no real numbers.
-    #[error("tensor {tensor} is {found}, int8 models are made of float32 tensors only")]
-    ElementType {
-        /// The tensor.
-        tensor: String,
-        /// Its type.
-        found: &'static str,
+    /// A node that was to be computed in a format for which there is no kernel.
+    #[error("node {node} ({onnx}) does not exist in {level}")]
+    NoForm {
+        /// The node.
+        node: String,
+        /// Its operators in the ONNX file.
+        onnx: String,
+        /// The format.
+        level: &'static str,
     },
     /// Weights that are computed while the model runs.
     #[error("the {what} of node {node} are no constants")]
@@ -106,7 +125,8 @@ impl QuantizeError {
             QuantizeError::TwoScales { .. } => "quantize the input once and let all its readers have the result",
             QuantizeError::WeightSteps { .. } => "quantize weights symmetrically to int8 (zero point 0)",
             QuantizeError::NotFinite { .. } => "remove the calibration samples that cause them, or mend the weights",
-            QuantizeError::ElementType { .. } | QuantizeError::NotConstant { .. } | QuantizeError::PadValue { .. } => {
+            QuantizeError::NoForm { .. } => "leave its precision out, it is chosen then",
+            QuantizeError::NotConstant { .. } | QuantizeError::PadValue { .. } => {
                 "`--precision float32` keeps the model as it is"
             }
         };
@@ -114,9 +134,9 @@ impl QuantizeError {
     }
 }
 
-/// Quantizes a simplified graph to int8.
+/// Quantizes a simplified graph to int8, but for nodes that have no int8 form or are asked for in float32.
 ///
-/// Every tensor gets its final element type and quantization. Ports keep the element type of the ONNX
+/// Every tensor gets its final element type and quantization; those that hold no real numbers keep theirs. Ports keep the element type of the ONNX
 /// file: the host quantizes.
 ///
 /// # Errors
@@ -126,39 +146,62 @@ pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Res
     graph.compact();
     let quantized = is_quantized(&graph);
     adopt::quantizations(&mut graph)?;
-    check_element_types(&graph)?;
-    let own = own_ranges(&graph, ranges, options.method)?;
-    share::activations(&mut graph, own).map_err(|e| match e {
-        QuantizeError::NoRange { tensor } if quantized => QuantizeError::Partly { tensor },
-        other => other,
-    })?;
-    weights::constants(&mut graph)?;
-    graph.compact();
-    Ok(graph)
-}
-
-fn check_element_types(graph: &Graph) -> Result<(), QuantizeError> {
-    let computed = graph.nodes.iter().flat_map(|n| &n.outputs).chain(graph.inputs.iter().map(|p| &p.tensor));
-    for tensor in computed.map(|&id| graph.tensor(id)) {
-        let known = match tensor.element_type {
-            ElementType::F32 => true,
-            ElementType::I8 => tensor.quantization.is_some(),
-            _ => false,
-        };
-        if !known {
-            let found = tensor.element_type.name();
-            return Err(QuantizeError::ElementType { tensor: tensor.name.clone(), found });
+    let mut precisions = options.precisions.clone();
+    loop {
+        let mut attempt = graph.clone();
+        match in_precisions(&mut attempt, ranges, options.method, &precisions) {
+            Ok(()) => return Ok(attempt),
+            Err(QuantizeError::NoRange { tensor }) if quantized => {
+                let is_raised = match options.without_range {
+                    WithoutRange::Refuse => false,
+                    WithoutRange::Float32 => raise(&attempt, &tensor, &mut precisions),
+                };
+                if !is_raised {
+                    return Err(QuantizeError::Partly { tensor });
+                }
+            }
+            Err(other) => return Err(other),
         }
     }
+}
+
+fn in_precisions(
+    graph: &mut Graph,
+    ranges: &Ranges,
+    method: RangeMethod,
+    precisions: &Precisions,
+) -> Result<(), QuantizeError> {
+    let levels = islands::separate(graph, precisions)?;
+    let own = own_ranges(graph, ranges, method, &levels)?;
+    share::activations(graph, own, levels)?;
+    weights::constants(graph)?;
+    graph.compact();
     Ok(())
 }
 
+/// Asks for float32 where a tensor is computed, or where it is read if it is only an input or a change of format.
+/// Whether that is news.
+fn raise(graph: &Graph, tensor: &str, precisions: &mut Precisions) -> bool {
+    let Some(id) = graph.tensors.iter().position(|t| t.name == tensor).map(TensorId) else { return false };
+    let computes = |&n: &usize| graph.nodes[n].operator != Operator::Requantize;
+    let nodes = graph.producer(id).filter(computes).map_or_else(|| graph.consumers(id), |producer| vec![producer]);
+    let names = nodes.into_iter().filter(computes).map(|n| graph.nodes[n].name.clone());
+    names.fold(false, |news, name| news | precisions.nodes.insert(name, Level::Float32).is_none())
+}
+
 /// The range of each tensor on its own, from what was observed and from constants.
-fn own_ranges(graph: &Graph, ranges: &Ranges, method: RangeMethod) -> Result<Vec<Option<Range>>, QuantizeError> {
+fn own_ranges(
+    graph: &Graph,
+    ranges: &Ranges,
+    method: RangeMethod,
+    levels: &Levels,
+) -> Result<Vec<Option<Range>>, QuantizeError> {
     let producers = share::producers(graph);
     let own = |(idx, tensor): (usize, &crate::graph::Tensor)| {
         let not_finite = |n: u64| QuantizeError::NotFinite { tensor: tensor.name.clone(), n };
         match &tensor.constant {
+            Some(_) if !islands::is_read_in_steps(graph, levels, TensorId(idx)) => return Ok(None),
+            None if !levels[idx].is_some_and(Level::is_quantized) => return Ok(None),
             Some(Constant::F32(values)) => {
                 let n = values.iter().filter(|v| !v.is_finite()).count();
                 if n > 0 {
@@ -207,10 +250,12 @@ fn intersection(a: Clamp, b: Clamp) -> Clamp {
 }
 
 /// The quantization that an operator's output has whatever the data.
-fn fixed_output(operator: &Operator) -> Option<Quantization> {
-    match operator {
-        Operator::Softmax | Operator::Unary(Unary::Sigmoid) => Some(Quantization::per_tensor(1.0 / 256.0, -128)),
-        Operator::Unary(Unary::Tanh) => Some(Quantization::per_tensor(1.0 / 128.0, 0)),
+fn fixed_output(operator: &Operator, level: Level) -> Option<Quantization> {
+    match (level, operator) {
+        (Level::Int8, Operator::Softmax | Operator::Unary(Unary::Sigmoid)) => {
+            Some(Quantization::per_tensor(1.0 / 256.0, -128))
+        }
+        (Level::Int8, Operator::Unary(Unary::Tanh)) => Some(Quantization::per_tensor(1.0 / 128.0, 0)),
         _ => None,
     }
 }

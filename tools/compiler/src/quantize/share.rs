@@ -6,16 +6,17 @@
 //! quantizations meet, or where a concatenation would cost another reader resolution, a
 //! [`Operator::Requantize`] node separates the groups.
 
+use super::islands::{Level, Levels};
 use super::{QuantizeError, Range, fixed_output};
 use crate::graph::{Binary, Graph, Node, Operator, Quantization, Tensor, TensorId};
 use tinfer::tensor::ElementType;
 
-/// Gives every activation its quantization. `own` is the range of each tensor on its own.
+/// Gives every activation that has steps its quantization. `own` is the range of each tensor on its own.
 ///
 /// # Errors
 /// [`QuantizeError::NoRange`], [`QuantizeError::PadValue`]
-pub(super) fn activations(graph: &mut Graph, own: Vec<Option<Range>>) -> Result<(), QuantizeError> {
-    let mut sharing = Sharing::new(graph, own);
+pub(super) fn activations(graph: &mut Graph, own: Vec<Option<Range>>, levels: Levels) -> Result<(), QuantizeError> {
+    let mut sharing = Sharing::new(graph, own, levels);
     let mut idx = 0;
     while idx < graph.nodes.len() {
         idx += sharing.follow(graph, idx)?;
@@ -42,6 +43,7 @@ pub(super) fn producers(graph: &Graph) -> Vec<Option<usize>> {
 
 struct Sharing {
     own: Vec<Option<Range>>,
+    levels: Levels,
     /// Union-find forest over tensors.
     parent: Vec<usize>,
     /// Quantization that is given, by root.
@@ -51,7 +53,7 @@ struct Sharing {
 }
 
 impl Sharing {
-    fn new(graph: &Graph, own: Vec<Option<Range>>) -> Self {
+    fn new(graph: &Graph, own: Vec<Option<Range>>, levels: Levels) -> Self {
         let n = graph.tensors.len();
         let given = |t: &Tensor| match t.element_type {
             ElementType::I8 => t.quantization.clone().filter(|q| q.scales.len() == 1),
@@ -60,11 +62,11 @@ impl Sharing {
         let mut fixed: Vec<Option<Quantization>> = graph.tensors.iter().map(given).collect();
         for node in &graph.nodes {
             let output = node.outputs[0];
-            if fixed[output.0].is_none() {
-                fixed[output.0] = fixed_output(&node.operator);
+            if let (None, Some(level)) = (&fixed[output.0], levels[output.0]) {
+                fixed[output.0] = fixed_output(&node.operator, level);
             }
         }
-        Sharing { own, parent: (0..n).collect(), fixed, extra: vec![Range::new(0.0, 0.0); n] }
+        Sharing { own, levels, parent: (0..n).collect(), fixed, extra: vec![Range::new(0.0, 0.0); n] }
     }
 
     fn root(&mut self, id: TensorId) -> usize {
@@ -74,6 +76,11 @@ impl Sharing {
             at = self.parent[at];
         }
         at
+    }
+
+    /// Whether a tensor is computed in steps.
+    fn has_steps(&self, id: TensorId) -> bool {
+        self.levels[id.0].is_some_and(Level::is_quantized)
     }
 
     fn fixed(&mut self, id: TensorId) -> Option<Quantization> {
@@ -103,11 +110,16 @@ impl Sharing {
     fn follow(&mut self, graph: &mut Graph, idx: usize) -> Result<usize, QuantizeError> {
         let node = &graph.nodes[idx];
         let (Some(&input), output) = (node.inputs.first(), node.outputs[0]) else { return Ok(1) };
+        if !self.has_steps(output) {
+            return Ok(1);
+        }
         match node.operator {
             Operator::MaxPool2d { .. } | Operator::Transpose { .. } | Operator::Reshape => {}
             Operator::Move(ref movement) if movement.keeps_values() => {}
             Operator::Requantize => {
-                self.join(input, output);
+                if self.levels[input.0] == self.levels[output.0] {
+                    self.join(input, output);
+                }
                 return Ok(1);
             }
             Operator::Pad { value, .. } => return self.pad(graph, idx, value),
@@ -166,6 +178,9 @@ impl Sharing {
             _ => return Ok(1),
         }
         let (inputs, output) = (graph.nodes[idx].inputs.clone(), graph.nodes[idx].outputs[0]);
+        if !self.has_steps(output) {
+            return Ok(1);
+        }
         let quantizations: Vec<Option<Quantization>> = inputs.iter().map(|&i| self.fixed(i)).collect();
         if quantizations.iter().all(|q| q.is_some() && *q == quantizations[0]) {
             // Two sigmoids: their quantization serves the result as well.
@@ -233,6 +248,7 @@ impl Sharing {
         let copy = graph.add_tensor(copy);
         let range = self.own[input.0].or_else(|| self.fixed(input).map(|q| Range::of_quantization(&q)));
         self.own.push(range);
+        self.levels.push(self.levels[target.0]);
         self.parent.push(copy.0);
         self.fixed.push(None);
         self.extra.push(Range::new(0.0, 0.0));
@@ -278,7 +294,7 @@ impl Sharing {
         let mut by_root: Vec<Option<Quantization>> = self.fixed.clone();
         for (inputs, output, function) in activations_in_order(graph) {
             let root = self.root(output);
-            if by_root[root].is_some() {
+            if by_root[root].is_some() || !self.has_steps(output) {
                 continue;
             }
             let no_range = || QuantizeError::NoRange { tensor: graph.tensor(output).name.clone() };
@@ -296,8 +312,10 @@ impl Sharing {
             let root = self.root(TensorId(idx));
             let tensor = &mut graph.tensors[idx];
             if tensor.constant.is_none() {
-                tensor.quantization = by_root[root].clone();
-                tensor.element_type = ElementType::I8;
+                if let Some(level) = self.levels[idx].filter(|level| level.is_quantized()) {
+                    tensor.quantization = by_root[root].clone();
+                    tensor.element_type = level.element_type();
+                }
             } else if root != idx || by_root[root].is_some() {
                 // A constant that is moved or concatenated; `weights.rs` converts its values.
                 tensor.quantization = by_root[root].clone();
@@ -320,7 +338,10 @@ fn activations_in_order(graph: &Graph) -> Vec<(Vec<TensorId>, TensorId, Option<B
         Operator::Binary { function, .. } => Some(*function),
         _ => None,
     };
-    let nodes = graph.nodes.iter().map(|n| (n.inputs.clone(), n.outputs[0], function(&n.operator)));
+    let nodes = graph
+        .nodes
+        .iter()
+        .flat_map(|n| n.outputs.iter().map(|&output| (n.inputs.clone(), output, function(&n.operator))));
     inputs.chain(nodes).collect()
 }
 
@@ -331,7 +352,8 @@ fn drop_useless_requantize(graph: &mut Graph) {
         let node = &graph.nodes[idx];
         if node.operator == Operator::Requantize {
             let (input, output) = (node.inputs[0], node.outputs[0]);
-            if graph.tensor(input).quantization == graph.tensor(output).quantization {
+            let quantization = |id| &graph.tensor(id).quantization;
+            if quantization(input).is_some() && quantization(input) == quantization(output) {
                 graph.nodes.remove(idx);
                 take_identity(graph, input, output);
                 graph.replace_uses(output, input);

@@ -11,6 +11,9 @@ use tinfer::tensor::{ElementType, quantize_i8};
 pub(super) fn constants(graph: &mut Graph) -> Result<(), QuantizeError> {
     for idx in 0..graph.nodes.len() {
         let node = graph.nodes[idx].clone();
+        if !has_steps(graph, &node) {
+            continue;
+        }
         match node.operator {
             Operator::Conv2d { .. } | Operator::DepthwiseConv2d { .. } | Operator::FullyConnected { .. } => {
                 layer(graph, idx, &node)?;
@@ -23,6 +26,12 @@ pub(super) fn constants(graph: &mut Graph) -> Result<(), QuantizeError> {
         }
     }
     Ok(())
+}
+
+/// Whether a node computes on quantized activations.
+fn has_steps(graph: &Graph, node: &Node) -> bool {
+    let mut tensors = node.inputs.iter().chain(&node.outputs).map(|&id| graph.tensor(id));
+    tensors.any(|t| t.constant.is_none() && t.quantization.is_some())
 }
 
 /// An operand like an activation: per tensor, with the quantization of its group or one of its own.

@@ -22,8 +22,11 @@ impl Bounds {
             let Some(&output) = node.outputs.first() else { continue };
             let found = match product {
                 Some(product) => Some(product.bounds(bounds.of(node.inputs[0]))),
-                None if graph.tensor(output).element_type == ElementType::I8 => bounds.int8(graph, node),
-                None => bounds.float32(graph, node),
+                None => match format(graph, node) {
+                    Some(ElementType::I8) => bounds.int8(graph, node),
+                    Some(ElementType::F32) => bounds.float32(graph, node),
+                    _ => None,
+                },
             };
             let n_channels = n_channels(graph.tensor(output));
             if let Some(found) = found.filter(|f| f.len() == n_channels) {
@@ -134,6 +137,13 @@ impl Bounds {
         }
         Some((0..n).map(|c| Interval::around(corners.iter().map(|v| v[c]))).collect())
     }
+}
+
+/// The element type of all operands and results of a node; `None` when they differ.
+fn format(graph: &Graph, node: &Node) -> Option<ElementType> {
+    let mut types = node.inputs.iter().chain(&node.outputs).map(|&id| graph.tensor(id).element_type);
+    let first = types.next()?;
+    types.all(|other| other == first).then_some(first)
 }
 
 /// Length of the last axis, 1 for a scalar.

@@ -26,9 +26,9 @@ fn images() -> ModelBuilder {
         .quantized_weight("w", steps(&[4, 3, 3, 3], 1), &[0.011, 0.007, 0.013, 0.002], 0)
 }
 
-fn quantized(model: &ModelBuilder) -> Result<Graph, QuantizeError> {
+fn quantized(model: &ModelBuilder, without_range: WithoutRange) -> Result<Graph, QuantizeError> {
     let graph = simplify(lower(&model.import().unwrap()).unwrap()).graph;
-    quantize(graph, &Ranges::default(), &QuantizeOptions::default())
+    quantize(graph, &Ranges::default(), &QuantizeOptions { without_range, ..QuantizeOptions::default() })
 }
 
 fn operators(graph: &Graph) -> Vec<String> {
@@ -38,7 +38,7 @@ fn operators(graph: &Graph) -> Vec<String> {
 
 /// The model becomes exactly these steps, and its image computes what the reference does, to one step in few elements.
 fn check(model: &ModelBuilder, expected: &[&str]) -> Graph {
-    let graph = quantized(model).unwrap();
+    let graph = quantized(model, WithoutRange::Float32).unwrap();
     assert_eq!(operators(&graph), expected);
     let imported = model.import().unwrap();
     let reference = Reference::new(&imported).unwrap();
@@ -88,6 +88,16 @@ fn layers_keep_scales_and_integers_of_the_file() {
     assert_eq!(found[..3], [1000, -70_000, 3]);
     assert!((found[3] - 16_777_217).abs() <= 2, "{}", found[3]);
     assert_eq!(graph.inputs[0].element_type, ElementType::I8);
+}
+
+#[test]
+fn what_has_no_scale_stays_real() {
+    let conv = images().node("Conv", &["xr", "w"], &["c"], &[]);
+    let model = conv.node("Sigmoid", &["c"], &["s"], &[]).node("Mul", &["c", "s"], &["m"], &[]);
+    let model = model.quantize("m", "y", SUM).int8_output("y");
+    check(&model, &["Requantize", "Conv2d", "Unary", "Binary", "Requantize"]);
+    let refused = quantized(&model, WithoutRange::Refuse).unwrap_err();
+    assert_eq!(refused.to_string(), "the model is quantized already, but tensor c has no scale in it");
 }
 
 #[test]
@@ -169,7 +179,7 @@ fn operands_of_a_concatenation_come_to_its_grid() {
 #[test]
 fn what_integers_cannot_say_is_refused_in_words() {
     let refusal = |model: ModelBuilder, text: &str, cure: &str| {
-        let error = quantized(&model).unwrap_err();
+        let error = quantized(&model, WithoutRange::Refuse).unwrap_err();
         assert!(error.to_string().contains(text), "{error}");
         assert!(error.hint().contains(cure), "{}", error.hint());
     };

@@ -1,0 +1,258 @@
+//! Which number format each node computes in, and the steps between nodes of different formats.
+//!
+//! ```text
+//!             int8           float32                  int8
+//!   x int8 -> conv -> y int8 -> Requantize -> y float32 -> layer_norm -> z float32 -> Requantize -> z int8 -> conv
+//! ```
+//!
+//! A node's format is that of its operands and results which are real numbers. Tensors that are plain integers or
+//! booleans (indices, shapes, masks) have no format and pass as they are.
+
+use super::QuantizeError;
+use crate::graph::{Binary, Graph, Node, Operator, Tensor, TensorId};
+use std::collections::{BTreeMap, HashMap};
+use tinfer::tensor::ElementType;
+
+/// A number format for real numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// int8 steps.
+    #[default]
+    Int8,
+    /// As in the ONNX file.
+    Float32,
+}
+
+impl Level {
+    /// Type of the elements that hold real numbers.
+    pub fn element_type(self) -> ElementType {
+        match self {
+            Level::Int8 => ElementType::I8,
+            Level::Float32 => ElementType::F32,
+        }
+    }
+
+    /// Whether its tensors have scales.
+    pub fn is_quantized(self) -> bool {
+        self != Level::Float32
+    }
+}
+
+/// The format that is wanted for each node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Precisions {
+    /// Of nodes that are not listed.
+    pub default: Level,
+    /// By node name.
+    pub nodes: BTreeMap<String, Level>,
+}
+
+/// Whether kernels compute this operator at a level: the one place where an operator says so. What is not listed here
+/// exists in float32 only, and becomes an island in a quantized model.
+pub fn has_form(operator: &Operator, level: Level) -> bool {
+    match level {
+        Level::Float32 => true,
+        Level::Int8 => match operator {
+            Operator::Binary { function, .. } => matches!(function, Binary::Add | Binary::Sub | Binary::Mul),
+            Operator::Conv2d { .. }
+            | Operator::DepthwiseConv2d { .. }
+            | Operator::FullyConnected { .. }
+            | Operator::BatchMatmul { .. }
+            | Operator::Unary(_)
+            | Operator::AveragePool2d { .. }
+            | Operator::Softmax
+            | Operator::Requantize => true,
+            other => keeps_level(other),
+        },
+    }
+}
+
+/// Operators that move or choose elements and compute nothing: they exist at every level and take that of their operand.
+fn keeps_level(operator: &Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Reshape
+            | Operator::Rows { .. }
+            | Operator::JoinRows
+            | Operator::Transpose { .. }
+            | Operator::Pad { .. }
+            | Operator::Concat { .. }
+            | Operator::MaxPool2d { .. }
+    )
+}
+
+/// Cheap functions of single elements, not worth two conversions between neighbours in float32.
+fn is_elementwise(operator: &Operator) -> bool {
+    matches!(operator, Operator::Unary(_) | Operator::Binary { .. })
+}
+
+/// The level of every tensor, `None` for those that hold no real numbers and for constants.
+pub(super) type Levels = Vec<Option<Level>>;
+
+/// Puts [`Operator::Requantize`] nodes between nodes of different levels and returns the level of every tensor.
+///
+/// # Errors
+/// [`QuantizeError::NoForm`] when a node is asked for at a level that it does not have.
+pub(super) fn separate(graph: &mut Graph, precisions: &Precisions) -> Result<Levels, QuantizeError> {
+    let mut nodes = node_levels(graph, precisions)?;
+    let mut levels: Levels = vec![None; graph.tensors.len()];
+    for port in &graph.inputs {
+        let level = wanted_level(graph, &nodes, port.tensor).unwrap_or(Level::Float32);
+        levels[port.tensor.0] = level_of(graph.tensor(port.tensor), || level);
+        if let Some(level) = levels[port.tensor.0] {
+            move_along(graph, &mut nodes, precisions, port.tensor, level);
+        }
+    }
+    let mut copies: HashMap<(TensorId, Level), TensorId> = HashMap::new();
+    let mut at = 0;
+    for level in nodes {
+        // A change of quantization takes whatever it gets; what it gives is fixed.
+        if graph.nodes[at].operator != Operator::Requantize {
+            at += convert_operands(graph, at, level, &mut levels, &mut copies);
+        }
+        for id in graph.nodes[at].outputs.clone() {
+            levels[id.0] = level_of(graph.tensor(id), || level);
+        }
+        at += 1;
+    }
+    Ok(levels)
+}
+
+/// The level of a computed tensor whose node has `level`.
+fn level_of(tensor: &Tensor, level: impl FnOnce() -> Level) -> Option<Level> {
+    match tensor.element_type {
+        ElementType::F32 => Some(level()),
+        ElementType::I8 if tensor.quantization.is_some() => Some(Level::Int8),
+        _ => None,
+    }
+}
+
+/// Brings the operands of `graph.nodes[at]` to its level; gives the number of nodes that were inserted before it.
+fn convert_operands(
+    graph: &mut Graph,
+    at: usize,
+    level: Level,
+    levels: &mut Levels,
+    copies: &mut HashMap<(TensorId, Level), TensorId>,
+) -> usize {
+    let mut n_inserted = 0;
+    for i in 0..graph.nodes[at].inputs.len() {
+        let node = at + n_inserted;
+        let input = graph.nodes[node].inputs[i];
+        if levels[input.0].is_none_or(|found| found == level) {
+            continue;
+        }
+        let copy = match copies.get(&(input, level)) {
+            Some(&copy) => copy,
+            None => {
+                let copy = insert_conversion(graph, node, input, level);
+                levels.push(Some(level));
+                copies.insert((input, level), copy);
+                n_inserted += 1;
+                copy
+            }
+        };
+        let node = at + n_inserted;
+        graph.nodes[node].inputs[i] = copy;
+    }
+    n_inserted
+}
+
+/// Puts a conversion of `input` before `graph.nodes[at]`.
+fn insert_conversion(graph: &mut Graph, at: usize, input: TensorId, level: Level) -> TensorId {
+    let tensor = graph.tensor(input).clone();
+    let name = format!("{}_{}", tensor.name, level.element_type().name());
+    let copy = graph.add_tensor(Tensor { name, element_type: ElementType::F32, quantization: None, ..tensor });
+    let node = Node {
+        name: graph.tensor(copy).name.clone(),
+        onnx: String::new(),
+        operator: Operator::Requantize,
+        inputs: vec![input],
+        outputs: vec![copy],
+    };
+    graph.nodes.insert(at, node);
+    copy
+}
+
+/// The level of every node.
+///
+/// # Algorithm
+/// What is asked for by name, else the default, or float32 where the operator has no such form. Operators that only
+/// move elements take the level of their first operand. Then elementwise functions between float32 neighbours become
+/// float32 themselves, until nothing changes.
+fn node_levels(graph: &Graph, precisions: &Precisions) -> Result<Vec<Level>, QuantizeError> {
+    let producers = super::share::producers(graph);
+    let computed = |id: TensorId| producers[id.0];
+    let mut levels: Vec<Level> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let asked = precisions.nodes.get(&node.name).copied();
+        let moved_from = node.inputs.first().filter(|_| keeps_level(&node.operator)).and_then(|&i| computed(i));
+        levels.push(match (asked, moved_from) {
+            // What it gives has its scale already.
+            _ if node.operator == Operator::Requantize => Level::Int8,
+            (Some(level), _) if has_form(&node.operator, level) => level,
+            (Some(level), _) => {
+                let level = level.element_type().name();
+                return Err(QuantizeError::NoForm { node: node.name.clone(), onnx: node.onnx.clone(), level });
+            }
+            (None, Some(producer)) => levels[producer],
+            (None, None) if has_form(&node.operator, precisions.default) => precisions.default,
+            (None, None) => Level::Float32,
+        });
+    }
+    let is_real = |id: &&TensorId| graph.tensor(**id).element_type == ElementType::F32;
+    loop {
+        let raised = (0..graph.nodes.len()).find(|&idx| {
+            let node = &graph.nodes[idx];
+            let is_free = is_elementwise(&node.operator) && !precisions.nodes.contains_key(&node.name);
+            if levels[idx] == Level::Float32 || !is_free {
+                return false;
+            }
+            let readers: Vec<usize> = node.outputs.iter().flat_map(|&o| readers(graph, o)).collect();
+            let mut operands = node.inputs.iter().filter(is_real).filter_map(|&i| computed(i));
+            let is_float = |idx: usize| levels[idx] == Level::Float32;
+            operands.any(is_float) && !readers.is_empty() && readers.into_iter().all(is_float)
+        });
+        let Some(raised) = raised else { return Ok(levels) };
+        levels[raised] = Level::Float32;
+        for &output in &graph.nodes[raised].outputs {
+            move_along(graph, &mut levels, precisions, output, Level::Float32);
+        }
+    }
+}
+
+/// The lowest level at which somebody reads an input in steps.
+fn wanted_level(graph: &Graph, levels: &[Level], id: TensorId) -> Option<Level> {
+    let levels = readers(graph, id).into_iter().map(|reader| levels[reader]);
+    levels.filter(|level| level.is_quantized()).min()
+}
+
+/// The nodes that compute something of a tensor, directly or behind operators that move it.
+fn readers(graph: &Graph, id: TensorId) -> Vec<usize> {
+    let of = |reader: usize| match keeps_level(&graph.nodes[reader].operator) {
+        true => graph.nodes[reader].outputs.iter().flat_map(|&o| readers(graph, o)).collect(),
+        false => vec![reader],
+    };
+    graph.consumers(id).into_iter().flat_map(of).collect()
+}
+
+/// Gives operators that move a tensor its level.
+fn move_along(graph: &Graph, levels: &mut [Level], precisions: &Precisions, id: TensorId, level: Level) {
+    for reader in graph.consumers(id) {
+        let node = &graph.nodes[reader];
+        let follows = keeps_level(&node.operator) && node.inputs[0] == id && !precisions.nodes.contains_key(&node.name);
+        if follows {
+            levels[reader] = level;
+            node.outputs.iter().for_each(|&o| move_along(graph, levels, precisions, o, level));
+        }
+    }
+}
+
+/// Whether a constant is read by a node that computes in steps.
+pub(super) fn is_read_in_steps(graph: &Graph, levels: &Levels, id: TensorId) -> bool {
+    let in_steps = |id: &TensorId| levels[id.0].is_some_and(Level::is_quantized);
+    graph.consumers(id).into_iter().any(|reader| {
+        let Node { inputs, outputs, .. } = &graph.nodes[reader];
+        outputs.iter().chain(inputs).any(in_steps)
+    })
+}
