@@ -3,7 +3,7 @@
 use std::path::Path;
 use tinfer_compiler::array::{Array, ArrayData};
 use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{ConvertRequest, Converted, Precision, convert};
+use tinfer_compiler::convert::{AccuracyTools, ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::quantize::RangeMethod;
 use tinfer_compiler::runner::{ImageRunner, shape};
 use tinfer_compiler::target::Target;
@@ -18,6 +18,7 @@ fn converted(model: &Path, target: &str, most_slice_instructions: Option<u64>) -
         precision: Precision::Int8,
         calibration: None,
         method: RangeMethod::default(),
+        tools: AccuracyTools::default(),
         constant_channels: ConstantChannels::Remove,
         most_slice_instructions,
         winograd: Winograd::Never,
@@ -94,6 +95,7 @@ fn a_limit_needs_an_estimate() {
         precision: Precision::Float32,
         calibration: None,
         method: RangeMethod::default(),
+        tools: AccuracyTools::default(),
         constant_channels: ConstantChannels::Keep,
         most_slice_instructions: Some(1000),
         winograd: Winograd::Never,

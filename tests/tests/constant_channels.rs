@@ -5,7 +5,7 @@ use tinfer::session::{Observer, StepDone};
 use tinfer_compiler::aligned::AlignedBytes;
 use tinfer_compiler::array::{Array, ArrayData};
 use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{ConvertReport, ConvertRequest, Converted, Precision, convert};
+use tinfer_compiler::convert::{AccuracyTools, ConvertReport, ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::graph::Origin;
 use tinfer_compiler::quantize::RangeMethod;
 use tinfer_compiler::runner::{ImageRunner, shape};
@@ -21,6 +21,7 @@ fn converted(file: &str, target: &str, constant_channels: ConstantChannels) -> O
         precision: Precision::Int8,
         calibration: None,
         method: RangeMethod::default(),
+        tools: AccuracyTools::default(),
         constant_channels,
         most_slice_instructions: None,
         winograd: Winograd::Never,

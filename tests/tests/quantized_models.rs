@@ -5,7 +5,7 @@ use std::path::Path;
 use tinfer::tensor::ElementType;
 use tinfer_compiler::array::{Array, NamedArray, read_npz};
 use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{ConvertRequest, Converted, Precision, convert};
+use tinfer_compiler::convert::{AccuracyTools, ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::import::{ImportOptions, Reference, import};
 use tinfer_compiler::quantize::RangeMethod;
 use tinfer_compiler::runner::ImageRunner;
@@ -21,6 +21,7 @@ fn converted(model: &Path, precision: Precision) -> Result<Converted, String> {
         precision,
         calibration: None,
         method: RangeMethod::default(),
+        tools: AccuracyTools::default(),
         constant_channels: ConstantChannels::Keep,
         most_slice_instructions: None,
         winograd: Winograd::Never,

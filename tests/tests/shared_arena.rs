@@ -5,7 +5,7 @@ use tinfer::session::Binding;
 use tinfer::{Image, Isa, operators};
 use tinfer_compiler::aligned::AlignedBytes;
 use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{ConvertRequest, Precision, convert};
+use tinfer_compiler::convert::{AccuracyTools, ConvertRequest, Precision, convert};
 use tinfer_compiler::quantize::RangeMethod;
 use tinfer_compiler::target::Target;
 use tinfer_compiler::trim::ConstantChannels;
@@ -19,6 +19,7 @@ fn image(model: &str, isa: Isa) -> AlignedBytes {
         precision: Precision::Int8,
         calibration: None,
         method: RangeMethod::MinMax,
+        tools: AccuracyTools::default(),
         constant_channels: ConstantChannels::Remove,
         most_slice_instructions: None,
         winograd: Winograd::Never,

@@ -2,7 +2,7 @@
 
 use tinfer_compiler::array::{Array, ArrayData};
 use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{ConvertRequest, Converted, Precision, convert};
+use tinfer_compiler::convert::{AccuracyTools, ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::quantize::RangeMethod;
 use tinfer_compiler::runner::{ImageRunner, shape};
 use tinfer_compiler::target::Target;
@@ -17,6 +17,7 @@ fn converted(target: Target, winograd: Winograd) -> Converted {
         precision: Precision::Int8,
         calibration: None,
         method: RangeMethod::default(),
+        tools: AccuracyTools::default(),
         constant_channels: ConstantChannels::Remove,
         most_slice_instructions: None,
         winograd,

@@ -4,12 +4,16 @@
 //! import -> lower -> simplify -> (calibrate, quantize) -> trim -> plan -> pack -> check against the target
 //! ```
 
+mod auto;
 mod bounded;
+mod calibration;
 mod dump;
 mod roomy;
 
+pub use auto::{Floor, Method, Raised};
+pub use calibration::AccuracyTools;
+
 use crate::aligned::AlignedBytes;
-use crate::array::Array;
 use crate::choose::{self, Winograd};
 use crate::cost::{Estimate, WorstStep};
 use crate::error::CompileError;
@@ -21,12 +25,15 @@ use crate::pack::{PackOptions, Packed, PackedLayer, pack};
 use crate::passes::{Simplified, StayingTranspose, simplify};
 use crate::plan::{Planned, Proof, Sliced, Streamed, plan, plan_in_strips};
 use crate::quantize::{
-    QuantizeError, QuantizeOptions, RangeMethod, Ranges, WithoutRange, calibrate, is_quantized, quantize, real_weights,
+    EqualisedPair, QuantizeError, QuantizeOptions, RangeMethod, Ranges, WithoutRange, is_quantized, quantize,
+    real_weights,
 };
 use crate::runner::shape;
 use crate::samples::{Samples, load_samples};
 use crate::target::Target;
 use crate::trim::{ConstantChannels, TrimReport, Trimmed, trim_for};
+use auto::{Choice, Search};
+use calibration::Calibration;
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -42,6 +49,8 @@ pub enum Precision {
     Int8,
     /// As in the ONNX file.
     Float32,
+    /// int8, and more where a [`Floor`] asks for it.
+    Auto,
 }
 
 impl Precision {
@@ -53,9 +62,10 @@ impl Precision {
         match name {
             "int8" => Ok(Precision::Int8),
             "float32" => Ok(Precision::Float32),
+            "auto" => Ok(Precision::Auto),
             _ => Err(CompileError::NotAvailable {
                 what: format!("precision '{name}'"),
-                instead: "choose int8 or float32".into(),
+                instead: "choose int8, float32 or auto".into(),
             }),
         }
     }
@@ -65,6 +75,7 @@ impl Precision {
         match self {
             Precision::Int8 => "int8",
             Precision::Float32 => "float32",
+            Precision::Auto => "auto",
         }
     }
 }
@@ -77,10 +88,11 @@ pub fn calibration_method(name: &str) -> Result<RangeMethod, CompileError> {
     match name {
         "minmax" => Ok(RangeMethod::MinMax),
         "percentile" => Ok(RangeMethod::Percentile(RangeMethod::PERCENTILE)),
+        "entropy" => Ok(RangeMethod::Entropy),
         "mse" => Ok(RangeMethod::Mse),
         _ => Err(CompileError::NotAvailable {
             what: format!("calibration method '{name}'"),
-            instead: "choose minmax, percentile or mse".into(),
+            instead: "choose minmax, percentile, entropy or mse".into(),
         }),
     }
 }
@@ -100,6 +112,8 @@ pub struct ConvertRequest {
     pub calibration: Option<PathBuf>,
     /// How ranges follow from them.
     pub method: RangeMethod,
+    /// What else is done for the accuracy of quantized layers.
+    pub tools: AccuracyTools,
     /// What becomes of channels that no input changes, or that nothing reads.
     pub constant_channels: ConstantChannels,
     /// The most instructions that a step may cost, by estimate: layers above it run in slices of rows.
@@ -202,6 +216,12 @@ pub struct ConvertReport {
     pub sliced: Vec<Sliced>,
     /// Transposes that run on the board.
     pub transposes: Vec<TransposeReport>,
+    /// Layers that compute in more than int8, and why; only of [`Precision::Auto`].
+    pub raised: Vec<Raised>,
+    /// Layers whose channels were balanced.
+    pub equalised: Vec<EqualisedPair>,
+    /// Ways to quantize the model side by side; `None` when they were not asked for.
+    pub methods: Option<Vec<Method>>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -315,6 +335,9 @@ struct Stages {
     streamed: Vec<Streamed>,
     sliced: Vec<Sliced>,
     n_samples: usize,
+    raised: Vec<Raised>,
+    equalised: Vec<EqualisedPair>,
+    methods: Option<Vec<Method>>,
 }
 
 impl Stages {
@@ -332,6 +355,9 @@ impl Stages {
             streamed: Vec::new(),
             sliced: Vec::new(),
             n_samples: 0,
+            raised: Vec::new(),
+            equalised: Vec::new(),
+            methods: None,
         };
         if last == Stage::Imported {
             return Ok(stages);
@@ -350,7 +376,7 @@ impl Stages {
                 instead: "convert it with --precision int8, which keeps its scales".into(),
             });
         }
-        if last >= Stage::Quantized && request.precision == Precision::Int8 {
+        if last >= Stage::Quantized && request.precision != Precision::Float32 {
             graph = stages.quantize(request, graph, progress)?;
         }
         if last >= Stage::Trimmed && request.constant_channels == ConstantChannels::Remove {
@@ -379,6 +405,12 @@ impl Stages {
     ) -> Result<Graph, CompileError> {
         let options = QuantizeOptions { method: request.method, ..QuantizeOptions::default() };
         if is_quantized(&graph) {
+            if request.precision == Precision::Auto {
+                return Err(CompileError::NotAvailable {
+                    what: "precision auto for a model that is quantized already".into(),
+                    instead: "convert it with --precision int8, which keeps its scales".into(),
+                });
+            }
             match quantize(graph.clone(), &Ranges::default(), &options) {
                 Err(QuantizeError::Partly { .. }) if request.calibration.is_some() => {}
                 Err(QuantizeError::Partly { .. }) => {
@@ -390,17 +422,23 @@ impl Stages {
         }
         let samples = self.calibration_samples(request)?;
         let reference = Reference::new(&self.imported)?;
-        let mut done = 0;
-        let ranges = calibrate(&graph, 0..samples.len(), |idx, tap: &mut dyn FnMut(&str, &Array)| {
-            progress(Progress { stage: "calibrating", done, total: samples.len() });
-            done += 1;
-            let sample = samples.get(idx)?;
-            reference.run_with_taps(&sample.inputs, tap)?;
-            Ok::<(), CompileError>(())
-        })?;
+        let calibration = Calibration { reference: &reference, samples: &samples };
+        let calibrated = calibration.run(graph, request.tools, progress)?;
         self.n_samples = samples.len();
+        self.equalised = calibrated.equalised.pairs.clone();
+        let options = QuantizeOptions { corrections: calibrated.corrections.clone(), ..options };
         progress(Progress { stage: "quantizing", done: 0, total: 1 });
-        Ok(quantize(graph, &ranges, &options)?)
+        let search = Search { calibrated: &calibrated, samples: &samples, isa: request.target.isa()? };
+        let precisions = match request.precision {
+            Precision::Auto => search.choose(&options, &request.tools.floor, progress)?,
+            _ => Choice::default(),
+        };
+        let options = QuantizeOptions { precisions: precisions.precisions, ..options };
+        if request.tools.compare_methods {
+            self.methods = Some(search.methods(&options, progress)?);
+        }
+        self.raised = precisions.raised;
+        Ok(quantize(calibrated.graph, &calibrated.ranges, &options)?)
     }
 
     fn calibration_samples(&self, request: &ConvertRequest) -> Result<Samples, CompileError> {
@@ -472,6 +510,9 @@ fn report(
         streamed: stages.streamed.clone(),
         sliced: stages.sliced.clone(),
         transposes: simplified.report.transposes.iter().map(TransposeReport::from).collect(),
+        raised: stages.raised.clone(),
+        equalised: stages.equalised.clone(),
+        methods: stages.methods.clone(),
         warnings: warnings(request, stages, packed),
     }
 }
@@ -514,6 +555,9 @@ fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<S
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Fewer samples than this are worth a warning.
 const FEW_SAMPLES: usize = 20;

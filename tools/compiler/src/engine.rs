@@ -3,7 +3,7 @@
 use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData, NamedArray};
 use crate::choose::Winograd;
-use crate::convert::{ConvertRequest, Precision, Progress, convert};
+use crate::convert::{AccuracyTools, ConvertRequest, Precision, Progress, convert};
 use crate::error::CompileError;
 use crate::import::{ImportOptions, Imported, Interface, TractBackend, import};
 use crate::metrics::n_classes;
@@ -130,6 +130,7 @@ pub fn float_image(
         precision: Precision::Float32,
         calibration: None,
         method: RangeMethod::default(),
+        tools: AccuracyTools::default(),
         constant_channels: ConstantChannels::Keep,
         most_slice_instructions: None,
         winograd: Winograd::Never,

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use tinfer_compiler::choose::Winograd;
 use tinfer_compiler::convert::{
-    ConvertReport, ConvertRequest, Converted, Precision, Stage, calibration_method, convert, stop_after,
+    AccuracyTools, ConvertReport, ConvertRequest, Converted, Floor, Method, Precision, Stage, calibration_method,
+    convert, stop_after,
 };
 use tinfer_compiler::target::Target;
 use tinfer_compiler::trim::ConstantChannels;
@@ -24,15 +25,34 @@ pub struct Options {
     /// A board (`tinfer boards`), an instruction set, or host
     #[arg(long, default_value = "host", value_name = "BOARD|ISA|host")]
     target: String,
-    /// int8 or float32
+    /// int8, float32, or auto: int8, and more where --min-sqnr or --max-accuracy-drop asks for it
     #[arg(long, default_value = "int8")]
     precision: String,
+    /// For --precision auto: least SQNR of every output against the float model, on the calibration samples
+    #[arg(long, value_name = "DB", allow_negative_numbers = true)]
+    min_sqnr: Option<f64>,
+    /// For --precision auto: most percentage points that accuracy may fall on the calibration samples. Without labels
+    /// among them it is the expected share of samples whose class changes
+    #[arg(long, value_name = "POINTS")]
+    max_accuracy_drop: Option<f64>,
     /// Typical inputs, for int8; without it those that model.toml beside the model names
     #[arg(long, value_name = "FILE.npz|DIR")]
     calibration: Option<PathBuf>,
-    /// How ranges follow from the calibration samples: minmax, percentile or mse
+    /// How ranges follow from the calibration samples: minmax, percentile, entropy or mse
     #[arg(long, default_value = "percentile", value_name = "METHOD")]
     calibration_method: String,
+    /// Balance the channels between layers before they share one scale
+    #[arg(long)]
+    equalise: bool,
+    /// Correct biases for the mean error of rounded weights
+    #[arg(long)]
+    bias_correction: bool,
+    /// Learn how weights are rounded, on what each layer reads
+    #[arg(long)]
+    adaround: bool,
+    /// Quantize in every way, and print what each gives and costs
+    #[arg(long)]
+    compare_methods: bool,
     /// Fix a dynamic dimension
     #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
     dims: Vec<(String, usize)>,
@@ -59,6 +79,16 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
         precision: Precision::parse(&options.precision)?,
         calibration: options.calibration.clone(),
         method: calibration_method(&options.calibration_method)?,
+        tools: AccuracyTools {
+            equalise: options.equalise,
+            bias_correction: options.bias_correction,
+            adaround: options.adaround,
+            floor: Floor {
+                min_sqnr_db: options.min_sqnr,
+                max_accuracy_drop: options.max_accuracy_drop.map(|points| points / 100.0),
+            },
+            compare_methods: options.compare_methods,
+        },
         constant_channels: match options.keep_constant_channels {
             true => ConstantChannels::Keep,
             false => ConstantChannels::Remove,
@@ -145,6 +175,16 @@ fn text(converted: &Converted, output: &str) -> String {
             _ => writeln!(text, "  which spares {n} MACs of rows that nobody reads"),
         };
     }
+    for pair in &report.equalised {
+        let [first, second] = [&pair.first, &pair.second].map(|name| shortened(name));
+        let _ = writeln!(text, "channels from {first} to {second} balanced by factors up to {}", pair.spread);
+    }
+    for raised in &report.raised {
+        let _ = writeln!(text, "{} in {}: {}", shortened(&raised.layer), raised.precision, raised.reason);
+    }
+    if let Some(methods) = &report.methods {
+        text += &table_of_methods(methods);
+    }
     match report.transposes.len() {
         0 => text += "no transposes are left\n",
         n => {
@@ -156,4 +196,16 @@ fn text(converted: &Converted, output: &str) -> String {
     }
     log::info!("{}", converted.memory_map.trim_end());
     text
+}
+
+fn table_of_methods(methods: &[Method]) -> String {
+    let percent = |part: Option<f64>| part.map_or("-".into(), |part| format!("{:.2} %", 100.0 * part));
+    let row = |m: &Method| {
+        let numbers = [m.image_bytes, m.arena_bytes].map(bytes);
+        let instructions = m.instructions.map_or("-".into(), |n| bytes(n as usize));
+        let quality = [format!("{:.2}", m.sqnr_db), percent(m.accuracy), percent(m.top1_agreement)];
+        [m.method.clone()].into_iter().chain(quality).chain(numbers).chain([instructions]).collect()
+    };
+    let titles = ["method", "SQNR dB", "accuracy", "agreement", "image", "arena", "instructions"];
+    table(&titles, &methods.iter().map(row).collect::<Vec<Vec<String>>>())
 }

@@ -11,8 +11,11 @@
 //! real = scale * (q - zero_point), see Jacob et al. 2018 (arXiv 1712.05877) and the TFLite int8
 //! specification. Tensors that are quantized already (QDQ models) keep their quantization.
 
+mod adaround;
 mod adopt;
 mod calibrate;
+mod channels;
+mod equalise;
 mod histogram;
 mod islands;
 mod range;
@@ -21,17 +24,21 @@ mod share;
 mod tests;
 mod weights;
 
+pub use adaround::LayerInputs;
 pub use adopt::{is_quantized, real_weights};
 pub use calibrate::{Ranges, calibrate};
+pub use channels::{ChannelStatistics, Channels};
+pub use equalise::{Equalised, EqualisedPair, equalise};
 pub use histogram::{Bin, Histogram};
 pub use islands::{Level, Precisions, has_form};
 pub use range::{Range, RangeMethod};
 
 use crate::graph::{Clamp, Constant, Graph, Operator, Quantization, TensorId, Unary};
 use islands::Levels;
+use std::sync::Arc;
 
 /// How a graph is quantized.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct QuantizeOptions {
     /// How ranges follow from observed values.
     pub method: RangeMethod,
@@ -39,6 +46,17 @@ pub struct QuantizeOptions {
     pub precisions: Precisions,
     /// What becomes of tensors without a range, in a model that is quantized already.
     pub without_range: WithoutRange,
+    /// What is done about the error of rounded weights.
+    pub corrections: Corrections,
+}
+
+/// What is done about the error that rounding makes in layers with weights.
+#[derive(Clone, Debug, Default)]
+pub struct Corrections {
+    /// Biases are corrected for the means of what layers read.
+    pub statistics: Option<Arc<ChannelStatistics>>,
+    /// Weights are rounded for the least error on what layers read.
+    pub inputs: Option<Arc<LayerInputs>>,
 }
 
 /// What becomes of tensors for which a quantized model has no scale, and that were not observed either.
@@ -149,7 +167,7 @@ pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Res
     let mut precisions = options.precisions.clone();
     loop {
         let mut attempt = graph.clone();
-        match in_precisions(&mut attempt, ranges, options.method, &precisions) {
+        match in_precisions(&mut attempt, ranges, options, &precisions) {
             Ok(()) => return Ok(attempt),
             Err(QuantizeError::NoRange { tensor }) if quantized => {
                 let is_raised = match options.without_range {
@@ -168,13 +186,13 @@ pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Res
 fn in_precisions(
     graph: &mut Graph,
     ranges: &Ranges,
-    method: RangeMethod,
+    options: &QuantizeOptions,
     precisions: &Precisions,
 ) -> Result<(), QuantizeError> {
     let levels = islands::separate(graph, precisions)?;
-    let own = own_ranges(graph, ranges, method, &levels)?;
+    let own = own_ranges(graph, ranges, options.method, &levels)?;
     share::activations(graph, own, levels)?;
-    weights::constants(graph)?;
+    weights::constants(graph, &options.corrections)?;
     graph.compact();
     Ok(())
 }

@@ -12,6 +12,8 @@ pub enum RangeMethod {
     Percentile(f64),
     /// The range with the smallest mean squared error over the observed values.
     Mse,
+    /// The range whose steps keep most of the distribution: the smallest Kullback-Leibler divergence.
+    Entropy,
 }
 
 impl Default for RangeMethod {
@@ -69,7 +71,8 @@ impl Range {
         Some(match method {
             RangeMethod::MinMax => full,
             RangeMethod::Percentile(percent) => percentile(&groups, full, percent),
-            RangeMethod::Mse => least_squares(&groups, full),
+            RangeMethod::Mse => best(&groups, full, mean_square_error),
+            RangeMethod::Entropy => best(&groups, full, divergence),
         })
     }
 
@@ -137,13 +140,15 @@ fn percentile(groups: &[(f64, f64)], full: Range, percent: f64) -> Range {
     Range::new(at_end(min.min(0.0), groups.first(), full.min), at_end(max.max(0.0), groups.last(), full.max))
 }
 
+/// The range with the smallest loss.
+///
 /// # Algorithm
 /// Both ends shrink together, geometrically down to a hundredth; then each end on its own around the best
-/// found, until neither moves. The error of a candidate is that of the quantizer itself, value by value.
-fn least_squares(groups: &[(f64, f64)], full: Range) -> Range {
-    let mut best = (mean_square_error(groups, full), full);
+/// found, until neither moves. The loss of a candidate is that of the quantizer itself, value by value.
+fn best(groups: &[(f64, f64)], full: Range, loss: fn(&[(f64, f64)], Range) -> f64) -> Range {
+    let mut best = (loss(groups, full), full);
     let mut attempt = |candidate: Range| {
-        let error = mean_square_error(groups, candidate);
+        let error = loss(groups, candidate);
         if error < best.0 {
             best = (error, candidate);
         }
@@ -182,6 +187,39 @@ fn mean_square_error(groups: &[(f64, f64)], range: Range) -> f64 {
             error * error * count
         })
         .sum()
+}
+
+/// Kullback-Leibler divergence of the distribution from what is left of it in steps.
+///
+/// # Algorithm
+/// As in Migacz 2017, "8-bit inference with TensorRT", with both ends free: the distribution P has what lies beyond an
+/// end in its last group inside; in Q, all groups that share a step have the mean of their counts, without what was
+/// beyond. Zeros are left out: steps are exact for them, and after a Relu they would outweigh everything.
+fn divergence(groups: &[(f64, f64)], range: Range) -> f64 {
+    let (scale, zero_point) = range.steps();
+    let (scale, zero_point) = (f64::from(scale), f64::from(zero_point));
+    let (lowest, highest) = (-128.0 - zero_point, 127.0 - zero_point);
+    let step = |value: f64| (value / scale).round();
+    let some = || groups.iter().filter(|g| g.0 != 0.0 && g.1 > 0.0);
+    let inside: Vec<&(f64, f64)> = some().filter(|g| (lowest..=highest).contains(&step(g.0))).collect();
+    let (Some(first), Some(last)) = (inside.first(), inside.last()) else { return f64::INFINITY };
+    let below: f64 = some().filter(|g| g.0 < first.0).map(|g| g.1).sum();
+    let above: f64 = some().filter(|g| g.0 > last.0).map(|g| g.1).sum();
+    let total: f64 = some().map(|g| g.1).sum();
+    let kept = total - below - above;
+    let mut divergence = 0.0;
+    let mut start = 0;
+    while start < inside.len() {
+        let shared = inside[start..].iter().take_while(|g| step(g.0) == step(inside[start].0)).count();
+        let mean = inside[start..start + shared].iter().map(|g| g.1).sum::<f64>() / shared as f64;
+        for (i, group) in inside.iter().enumerate().skip(start).take(shared) {
+            let beyond = if i == 0 { below } else { 0.0 } + if i + 1 == inside.len() { above } else { 0.0 };
+            let p = (group.1 + beyond) / total;
+            divergence += p * (p / (mean / kept)).ln();
+        }
+        start += shared;
+    }
+    divergence
 }
 
 const SMALLEST_SCALE: f32 = 1.0 / LARGEST_SCALE;
@@ -276,7 +314,28 @@ mod tests {
 
     #[test]
     fn pixels_keep_their_grid() {
-        let range = Range::choose(&histogram((0..4096).map(|i| (i % 256) as f32)), RangeMethod::Mse, OPEN).unwrap();
-        assert_eq!(range.steps(), (1.0, -128));
+        let pixels = histogram((0..4096).map(|i| (i % 256) as f32));
+        for method in [RangeMethod::Mse, RangeMethod::Entropy] {
+            assert_eq!(Range::choose(&pixels, method, OPEN).unwrap().steps(), (1.0, -128), "{method:?}");
+        }
+    }
+
+    /// A few values far away are not worth the resolution of all others; many are.
+    #[test]
+    fn entropy_drops_outliers_and_keeps_tails() {
+        let body = || {
+            (0..20_000).map(|i: usize| {
+                (0..4).map(|k| (i * [7919, 104_729, 31, 611_953][k] % 10_007) as f32 / 5003.0 - 1.0).sum()
+            })
+        };
+        let range = |far: usize| {
+            let h = histogram(body().chain((0..far).map(|i| 90.0 + i as f32 * 0.001)));
+            Range::choose(&h, RangeMethod::Entropy, OPEN).unwrap()
+        };
+        let (few, many) = (range(2), range(6000));
+        assert!(few.max < 60.0 && few.max > 2.0 && few.min < -2.0, "{few:?}");
+        assert!(many.max > 85.0, "{many:?}");
+        let zeros = histogram([0.0; 5]);
+        assert_eq!(Range::choose(&zeros, RangeMethod::Entropy, OPEN), Some(Range::new(0.0, 0.0)));
     }
 }

@@ -1,6 +1,8 @@
 //! Constants in int8 and int32.
 
-use super::{QuantizeError, Range};
+use super::adaround::round_weights;
+use super::channels::{ChannelStatistics, Channels};
+use super::{Corrections, QuantizeError, Range};
 use crate::graph::{Constant, Graph, Node, Operator, Quantization, Tensor, TensorId};
 use tinfer::tensor::{ElementType, quantize_i8};
 
@@ -8,7 +10,7 @@ use tinfer::tensor::{ElementType, quantize_i8};
 ///
 /// # Errors
 /// [`QuantizeError::NotConstant`]
-pub(super) fn constants(graph: &mut Graph) -> Result<(), QuantizeError> {
+pub(super) fn constants(graph: &mut Graph, corrections: &Corrections) -> Result<(), QuantizeError> {
     for idx in 0..graph.nodes.len() {
         let node = graph.nodes[idx].clone();
         if !has_steps(graph, &node) {
@@ -16,7 +18,7 @@ pub(super) fn constants(graph: &mut Graph) -> Result<(), QuantizeError> {
         }
         match node.operator {
             Operator::Conv2d { .. } | Operator::DepthwiseConv2d { .. } | Operator::FullyConnected { .. } => {
-                layer(graph, idx, &node)?;
+                layer(graph, idx, &node, corrections)?;
             }
             _ => {
                 for (i, &input) in node.inputs.iter().enumerate() {
@@ -50,7 +52,7 @@ fn operand(graph: &mut Graph, idx: usize, i: usize, id: TensorId) {
 }
 
 /// Weights per output channel and the bias of a node that multiplies.
-fn layer(graph: &mut Graph, idx: usize, node: &Node) -> Result<(), QuantizeError> {
+fn layer(graph: &mut Graph, idx: usize, node: &Node, corrections: &Corrections) -> Result<(), QuantizeError> {
     let not_constant = |what| QuantizeError::NotConstant { node: node.name.clone(), what };
     let (input_scale, output_scale) = (scale_of(graph, node.inputs[0]), scale_of(graph, node.outputs[0]));
     let weights = graph.tensor(node.inputs[1]);
@@ -60,7 +62,7 @@ fn layer(graph: &mut Graph, idx: usize, node: &Node) -> Result<(), QuantizeError
         _ => 0,
     };
     let n_channels = weights.shape[axis];
-    let bias = match node.inputs.get(2).map(|&b| &graph.tensor(b).constant) {
+    let mut bias = match node.inputs.get(2).map(|&b| &graph.tensor(b).constant) {
         None => Bias::Real(vec![0.0; n_channels]),
         Some(Some(Constant::F32(values))) => Bias::Real(values.clone()),
         Some(Some(Constant::I32(_))) => Bias::Quantized,
@@ -78,7 +80,12 @@ fn layer(graph: &mut Graph, idx: usize, node: &Node) -> Result<(), QuantizeError
                 }
                 (_, Bias::Quantized) => return Err(not_constant("weights")),
             };
-            let quantized = quantize_weights(values, &scales, axis);
+            let learned = corrections.inputs.as_ref().filter(|_| own.is_none());
+            let learned = learned.and_then(|inputs| round_weights(inputs, graph, node, values, &scales));
+            let quantized = learned.unwrap_or_else(|| quantize_weights(values, &scales, axis));
+            if let (Bias::Real(bias), Some(statistics)) = (&mut bias, &corrections.statistics) {
+                correct_bias(bias, statistics, graph, node, &Rounded { values, steps: &quantized, scales: &scales });
+            }
             let quantization = Quantization { scales: scales.clone(), zero_point: 0, axis };
             replace(graph, idx, 1, node.inputs[1], Constant::I8(quantized), quantization);
             scales
@@ -101,6 +108,37 @@ fn layer(graph: &mut Graph, idx: usize, node: &Node) -> Result<(), QuantizeError
         }
     }
     Ok(())
+}
+
+/// Weights before and after.
+struct Rounded<'a> {
+    values: &'a [f32],
+    steps: &'a [i8],
+    scales: &'a [f32],
+}
+
+/// Takes from the bias what rounding the weights adds to the mean of each output channel.
+///
+/// # Algorithm
+/// `bias[o] -= sum((scale * step - w) * mean(x))` over the taps, with the mean of each input channel that calibration saw
+/// (Nagel et al. 2019, arXiv 1906.04721, section 4.2; means are measured instead of derived).
+fn correct_bias(bias: &mut [f32], statistics: &ChannelStatistics, graph: &Graph, node: &Node, weights: &Rounded<'_>) {
+    let input = graph.tensor(node.inputs[0]);
+    let Some(means) = statistics.of(input.origin.as_ref()).map(Channels::means) else { return };
+    let n_outputs = weights.scales.len();
+    let filter = weights.values.len() / n_outputs.max(1);
+    for (i, (&value, &step)) in weights.values.iter().zip(weights.steps).enumerate() {
+        let (output, channel) = match &node.operator {
+            Operator::DepthwiseConv2d { multiplier, .. } => (i % n_outputs, i % n_outputs / multiplier),
+            operator => {
+                let groups = if let Operator::Conv2d { groups, .. } = operator { *groups } else { 1 };
+                let (output, seen) = (i / filter, means.len() / groups);
+                (output, output / (n_outputs / groups).max(1) * seen + i % filter % seen.max(1))
+            }
+        };
+        let error = f64::from(weights.scales[output]) * f64::from(step) - f64::from(value);
+        bias[output] -= (error * means.get(channel).copied().unwrap_or(0.0)) as f32;
+    }
 }
 
 enum Bias {
