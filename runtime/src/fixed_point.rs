@@ -104,6 +104,29 @@ impl Requantizer {
     pub const fn requantize_wide(self, acc: i32) -> i64 {
         round_shift(acc as i64 * self.multiplier as i64, self.shift)
     }
+
+    /// [`Self::requantize_wide`] of an accumulator of at most 62 bits, saturated to 32 bits if the factor is 1/4 or more.
+    ///
+    /// # Algorithm
+    /// `floor(acc * multiplier / 2^32)` from the halves of `acc`, then the rest of the shift: only bits below the rounding
+    /// bit are dropped before. Factors of 1/4 and more leave so little of the range that 32 bits of `acc` decide: beyond
+    /// them the result is beyond 2^29 either way.
+    #[inline(always)]
+    pub const fn requantize_i64(self, acc: i64) -> i64 {
+        if self.shift <= 32 {
+            let limited = if acc > i32::MAX as i64 {
+                i32::MAX
+            } else if acc < i32::MIN as i64 {
+                i32::MIN
+            } else {
+                acc as i32
+            };
+            return self.requantize_wide(limited);
+        }
+        let low = ((acc as u32 as u64).wrapping_mul(self.multiplier as u64) >> 32) as i64;
+        let high = (acc >> 32).wrapping_mul(self.multiplier as i64).wrapping_add(low);
+        round_shift(high, self.shift.wrapping_sub(32))
+    }
 }
 
 /// `floor((value + 2^(shift - 1)) / 2^shift)` for `shift` in `1..=62`.
@@ -156,6 +179,13 @@ impl PairMultiplier {
         } else {
             None
         }
+    }
+
+    /// [`PairMultiplier::combine`] in 64 bits, for terms of up to 32 bits.
+    #[inline(always)]
+    pub const fn combine_wide(self, x: i32, y: i32) -> i64 {
+        let sum = (x as i64).wrapping_mul(self.a as i64).wrapping_add((y as i64).wrapping_mul(self.b as i64));
+        round_shift(sum, self.shift)
     }
 
     /// The scaled sum, rounded once, ties toward +infinity.
@@ -235,6 +265,21 @@ mod tests {
     }
 
     #[test]
+    fn wide_accumulators_are_rounded_once() {
+        let accumulators = ACCUMULATORS.map(i64::from).into_iter().chain([1 << 34, -(1 << 34) - 1, (1 << 40) + 12_345]);
+        for acc in accumulators.flat_map(|acc| [acc, acc * 3 + 1, acc << 4, -acc]) {
+            for multiplier in multipliers() {
+                for shift in 1..=62u8 {
+                    let found = Requantizer { multiplier, shift }.requantize_i64(acc);
+                    let numerator = i128::from(acc) * i128::from(multiplier) + (1i128 << (shift - 1));
+                    let exact = numerator.div_euclid(1i128 << shift).clamp(-32768, 32767) as i64;
+                    assert_eq!(found.clamp(-32768, 32767), exact, "{acc} * {multiplier} >> {shift}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_exact_tie_goes_up() {
         for shift in 31..=50u8 {
             let factor = Requantizer::from_parts(1 << 30, shift).unwrap();
@@ -286,6 +331,7 @@ mod tests {
                         let sum =
                             i128::from(x) * i128::from(a) + i128::from(y) * i128::from(b) + (1i128 << (shift - 1));
                         assert_eq!(i128::from(pair.combine(x, y)), sum.div_euclid(1 << shift));
+                        assert_eq!(i128::from(pair.combine_wide(x, y)), sum.div_euclid(1 << shift));
                     }
                 }
             }

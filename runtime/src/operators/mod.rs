@@ -13,6 +13,7 @@ pub mod conversion;
 pub mod depthwise_conv_2d;
 pub mod elementwise;
 pub mod fully_connected;
+pub mod int16;
 pub mod limits;
 pub mod movement;
 pub mod mve;
@@ -329,6 +330,19 @@ operators![
     &conversion::WIDEN_I8,
     &conversion::NARROW_I16,
     &conversion::RESCALE_I16,
+    &int16::CONV_2D_I16,
+    &int16::DEPTHWISE_CONV_2D_I16,
+    &int16::FULLY_CONNECTED_I16,
+    &int16::ADD_I16,
+    &int16::MUL_I16,
+    &int16::CLAMP_I16,
+    &int16::TABLE_I16,
+    &int16::SOFTMAX_I16,
+    &int16::MAX_POOL_2D_I16,
+    &int16::AVERAGE_POOL_2D_I16,
+    &int16::TRANSPOSE_I16,
+    &int16::PAD_I16,
+    &int16::CONCAT_I16,
 ];
 
 /// Names of modules, then of the static, of the operator with this code, below this module: what a build script writes

@@ -100,7 +100,7 @@ impl PadRecord {
         words.fold(RecordWriter::default(), |writer, (i, word)| writer.put(i * 4, &word.to_le_bytes())).finish()
     }
 
-    fn view(parameters: &[u8]) -> Option<Self> {
+    pub(super) fn view(parameters: &[u8]) -> Option<Self> {
         let mut before = [0; MAX_RANK];
         for (i, word) in before.iter_mut().enumerate() {
             *word = u32_at(parameters, i * 4)?;
@@ -136,7 +136,7 @@ fn transpose_loops(parameters: &[u8], input: &TensorView, output: &TensorView) -
     StridedLoops::transpose(dims, permutation)
 }
 
-fn check_transpose(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
+pub(super) fn check_transpose(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
     let (input, output) = (operands.input(0, element_type)?, operands.output(0, element_type)?);
     if input.quantization != output.quantization {
         return Err(QUANTIZATION_RULE);
@@ -145,7 +145,7 @@ fn check_transpose(operands: &StepOperands<'_>, element_type: ElementType) -> Re
     Ok(output.shape.n_elements() as u64)
 }
 
-fn run_transpose<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
+pub(super) fn run_transpose<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let loops = transpose_loops(ctx.parameters(), &ctx.input(0)?, &ctx.output(0)?)?;
     let map = ctx.map::<T, T>(0, 0)?;
     strided_copy(&loops, map.input, map.output)
@@ -164,7 +164,7 @@ fn pad_loops(record: &PadRecord, input: &TensorView, output: &TensorView) -> Opt
     Some((StridedLoops::embed(part, whole)?, offset as usize))
 }
 
-fn check_pad(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
+pub(super) fn check_pad(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
     let (input, output) = (operands.input(0, element_type)?, operands.output(0, element_type)?);
     if input.quantization != output.quantization {
         return Err(QUANTIZATION_RULE);
@@ -175,7 +175,7 @@ fn check_pad(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u
     Ok(output.shape.n_elements() as u64)
 }
 
-fn run_pad<T: Pod>(ctx: &mut StepContext<'_, '_>, record: &PadRecord, value: T) -> Option<()> {
+pub(super) fn run_pad<T: Pod>(ctx: &mut StepContext<'_, '_>, record: &PadRecord, value: T) -> Option<()> {
     let (loops, offset) = pad_loops(record, &ctx.input(0)?, &ctx.output(0)?)?;
     let map = ctx.map::<T, T>(0, 0)?;
     fill(map.output, value);

@@ -4,6 +4,7 @@ mod case;
 mod elementwise;
 mod conversion;
 mod golden;
+mod int16;
 mod padding;
 mod refusals;
 mod sized;

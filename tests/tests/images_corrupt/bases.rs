@@ -103,7 +103,7 @@ impl Base {
 /// All bases; the last one is much larger than the others.
 pub fn bases() -> Vec<Base> {
     let mut bases = Vec::new();
-    for precision in [ElementType::I8, ElementType::F32] {
+    for precision in [ElementType::I8, ElementType::I16, ElementType::F32] {
         for (name, graph) in
             [("products", products as fn(_) -> _), ("windows", windows), ("elements", elements), ("moves", moves)]
         {
@@ -156,6 +156,9 @@ fn products(precision: ElementType) -> Graph {
     let y = b.layer(operator, y, &[1, 3, 10], 10, &[1, 3, 3, 10]);
     let row = b.node(Operator::Reshape, &[y], &[1, 90]);
     let row = b.layer(Operator::FullyConnected { clamp }, row, &[3, 90], 3, &[1, 3]);
+    if precision == ElementType::I16 {
+        return b.finish(&[y, row]);
+    }
     let y = b.node(Operator::Reshape, &[y], &[9, 10]);
     let a = b.layer(Operator::FullyConnected { clamp: Clamp::default() }, y, &[4, 10], 4, &[9, 4]);
     let a = b.node(Operator::Reshape, &[a], &[3, 3, 4]);
@@ -214,7 +217,7 @@ fn elements(precision: ElementType) -> Graph {
     let binary = |function| Operator::Binary { function, clamp: Clamp::default() };
     let y = b.node(binary(Binary::Add), &[x, row], &shape);
     let y = b.node(binary(Binary::Sub), &[y, x], &shape);
-    let factor = b.constant(&[5, 1]);
+    let factor = b.operand(&[5, 1]);
     let y = b.node(binary(Binary::Mul), &[y, factor], &shape);
     let y = b.node(Operator::Unary(Unary::Clamp(Clamp { min: Some(-1.0), max: Some(1.0) })), &[y], &shape);
     let y = b.node(Operator::Unary(Unary::Sigmoid), &[y], &shape);
@@ -356,7 +359,7 @@ impl Builder {
             constant: None,
             quantization: match self.precision {
                 ElementType::I8 => Some(quantization),
-                ElementType::I16 => Some(Quantization::per_tensor(0.0005, 0)),
+                ElementType::I16 => Some(Quantization { zero_point: 0, ..quantization }),
                 _ => None,
             },
             origin: None,
@@ -365,6 +368,7 @@ impl Builder {
 
     fn node(&mut self, operator: Operator, inputs: &[TensorId], shape: &[usize]) -> TensorId {
         let quantization = match operator {
+            Operator::Softmax if self.precision == ElementType::I16 => Quantization::per_tensor(1.0 / 32768.0, 0),
             Operator::Softmax => Quantization::per_tensor(1.0 / 256.0, -128),
             _ => Quantization::per_tensor(0.05, 3),
         };
@@ -405,7 +409,7 @@ impl Builder {
     ) -> TensorId {
         let weights = self.constant(weights);
         let bias = match self.precision {
-            ElementType::I8 => Constant::I32((0..n_outputs).map(|i| 50 * i as i32 - 100).collect()),
+            ElementType::I8 | ElementType::I16 => Constant::I32((0..n_outputs).map(|i| 50 * i as i32 - 100).collect()),
             _ => Constant::F32((0..n_outputs).map(|i| 0.25 * i as f32 - 0.5).collect()),
         };
         let bias = self.graph.add_constant("bias", vec![n_outputs], bias);
@@ -420,6 +424,17 @@ impl Builder {
         let steps = values.iter().map(|v| (v * 127.0) as i8).collect();
         let id = self.graph.add_constant("c", shape.to_vec(), Constant::I8(steps));
         self.graph.tensor_mut(id).quantization = Some(Quantization::per_tensor(0.01, 0));
+        id
+    }
+
+    /// A constant like an activation.
+    fn operand(&mut self, shape: &[usize]) -> TensorId {
+        let id = self.constant(shape);
+        if self.precision == ElementType::I16 {
+            let tensor = self.graph.tensor_mut(id);
+            let steps = (0..tensor.n_elements()).map(|i| 100 * i as i16).collect();
+            (tensor.element_type, tensor.constant) = (ElementType::I16, Some(Constant::I16(steps)));
+        }
         id
     }
 

@@ -25,7 +25,7 @@ use crate::pack::{PackOptions, Packed, PackedLayer, pack};
 use crate::passes::{Simplified, StayingTranspose, simplify};
 use crate::plan::{Planned, Proof, Sliced, Streamed, plan, plan_in_strips};
 use crate::quantize::{
-    EqualisedPair, QuantizeError, QuantizeOptions, RangeMethod, Ranges, WithoutRange, is_quantized, quantize,
+    EqualisedPair, Level, QuantizeError, QuantizeOptions, RangeMethod, Ranges, WithoutRange, is_quantized, quantize,
     real_weights,
 };
 use crate::runner::shape;
@@ -49,6 +49,8 @@ pub enum Precision {
     Int8,
     /// As in the ONNX file.
     Float32,
+    /// Activations int16, weights int8.
+    Int16x8,
     /// int8, and more where a [`Floor`] asks for it.
     Auto,
 }
@@ -62,10 +64,11 @@ impl Precision {
         match name {
             "int8" => Ok(Precision::Int8),
             "float32" => Ok(Precision::Float32),
+            "int16x8" => Ok(Precision::Int16x8),
             "auto" => Ok(Precision::Auto),
             _ => Err(CompileError::NotAvailable {
                 what: format!("precision '{name}'"),
-                instead: "choose int8, float32 or auto".into(),
+                instead: "choose int8, int16x8, float32 or auto".into(),
             }),
         }
     }
@@ -75,6 +78,7 @@ impl Precision {
         match self {
             Precision::Int8 => "int8",
             Precision::Float32 => "float32",
+            Precision::Int16x8 => "int16x8",
             Precision::Auto => "auto",
         }
     }
@@ -405,9 +409,9 @@ impl Stages {
     ) -> Result<Graph, CompileError> {
         let options = QuantizeOptions { method: request.method, ..QuantizeOptions::default() };
         if is_quantized(&graph) {
-            if request.precision == Precision::Auto {
+            if request.precision != Precision::Int8 {
                 return Err(CompileError::NotAvailable {
-                    what: "precision auto for a model that is quantized already".into(),
+                    what: format!("precision {} for a model that is quantized already", request.precision.name()),
                     instead: "convert it with --precision int8, which keeps its scales".into(),
                 });
             }
@@ -431,7 +435,8 @@ impl Stages {
         let search = Search { calibrated: &calibrated, samples: &samples, isa: request.target.isa()? };
         let precisions = match request.precision {
             Precision::Auto => search.choose(&options, &request.tools.floor, progress)?,
-            _ => Choice::default(),
+            Precision::Int16x8 => Choice::all(Level::Int16),
+            Precision::Int8 | Precision::Float32 => Choice::default(),
         };
         let options = QuantizeOptions { precisions: precisions.precisions, ..options };
         if request.tools.compare_methods {
@@ -526,11 +531,13 @@ fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<S
         warnings.push(format!("{n} layers have float32 weights in a quantized model ({first}): they become int8"));
     }
     let is_real = |l: &&PackedLayer| l.precision == ElementType::F32.name();
-    let first = packed.layers.iter().find(is_real).filter(|_| request.precision == Precision::Int8);
+    let wants_steps = matches!(request.precision, Precision::Int8 | Precision::Int16x8);
+    let first = packed.layers.iter().find(is_real).filter(|_| wants_steps);
     if let Some(first) = first {
         let n = packed.layers.iter().filter(is_real).count();
         let PackedLayer { name, operator, .. } = first;
-        warnings.push(format!("{n} layers stay float32 ({name}, {operator}): they have no int8 form, or no scale"));
+        let wanted = request.precision.name();
+        warnings.push(format!("{n} layers stay float32 ({name}, {operator}): they have no {wanted} form, or no scale"));
     }
     if (1..FEW_SAMPLES).contains(&stages.n_samples) {
         let n = stages.n_samples;

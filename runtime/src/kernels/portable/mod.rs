@@ -15,6 +15,7 @@ mod fully_connected;
 pub mod functions;
 mod integers;
 mod moves;
+pub mod int16;
 mod pool_2d;
 mod resample;
 mod resize;

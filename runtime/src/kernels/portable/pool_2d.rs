@@ -268,7 +268,7 @@ impl Counts {
 
 /// `copy_from_slice` without its panic.
 #[inline(always)]
-fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+pub(super) fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }
@@ -277,7 +277,7 @@ fn copy<T: Copy>(from: &[T], to: &mut [T]) {
 /// Folds every channel of every window, starting from `start`, in the order (kh, kw); `finish` makes the outputs of
 /// neighbouring channels of one window.
 #[inline(always)]
-fn pool<T: Copy, A: Copy>(
+pub(super) fn pool<T: Copy, A: Copy>(
     window: &Window2d,
     memory: &mut impl Activations<T>,
     start: A,

@@ -25,7 +25,7 @@ pub struct Options {
     /// A board (`tinfer boards`), an instruction set, or host
     #[arg(long, default_value = "host", value_name = "BOARD|ISA|host")]
     target: String,
-    /// int8, float32, or auto: int8, and more where --min-sqnr or --max-accuracy-drop asks for it
+    /// int8, int16x8 (weights int8), float32, or auto: int8, and more where --min-sqnr or --max-accuracy-drop asks for it
     #[arg(long, default_value = "int8")]
     precision: String,
     /// For --precision auto: least SQNR of every output against the float model, on the calibration samples

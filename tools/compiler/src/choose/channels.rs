@@ -92,7 +92,11 @@ pub fn pair_multiplier(graph: &Graph, node: &Node) -> Option<PairMultiplier> {
 /// # Errors
 /// An output that is not quantized per tensor to int8.
 pub fn output_i8(graph: &Graph, node: &Node, clamp: Clamp) -> Result<OutputI8, ChannelsError> {
-    let (scale, zero_point) = per_tensor(graph.tensor(node.outputs[0]))?;
+    let output = graph.tensor(node.outputs[0]);
+    let (scale, zero_point) = per_tensor(output)?;
+    if output.element_type != ElementType::I8 {
+        return Err(error(format!("tensor {} is not int8", output.name)));
+    }
     let steps = |limit: Option<f32>, default: i8| match limit {
         Some(limit) => quantize_i8(f64::from(limit), scale, zero_point),
         None => default,
@@ -112,13 +116,13 @@ fn sums(weights: &[i8], n: usize, operator: &Operator) -> Vec<i64> {
     sums
 }
 
-/// Scale and zero point of an int8 tensor.
+/// Scale and zero point of an int8 or int16 tensor.
 pub(super) fn per_tensor(tensor: &Tensor) -> Result<(f64, i32), ChannelsError> {
     match &tensor.quantization {
-        Some(q) if q.scales.len() == 1 && tensor.element_type == ElementType::I8 => {
+        Some(q) if q.scales.len() == 1 && matches!(tensor.element_type, ElementType::I8 | ElementType::I16) => {
             Ok((f64::from(q.scales[0]), q.zero_point))
         }
-        _ => Err(error(format!("tensor {} is not quantized per tensor to int8", tensor.name))),
+        _ => Err(error(format!("tensor {} is not quantized per tensor", tensor.name))),
     }
 }
 

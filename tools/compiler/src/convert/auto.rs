@@ -68,6 +68,13 @@ pub(super) struct Choice {
     pub raised: Vec<Raised>,
 }
 
+impl Choice {
+    /// One level for all nodes that have it.
+    pub fn all(default: Level) -> Self {
+        Choice { precisions: Precisions { default, ..Precisions::default() }, raised: Vec::new() }
+    }
+}
+
 /// A calibrated model that is quantized in many ways.
 pub(super) struct Search<'a> {
     pub calibrated: &'a Calibrated,
@@ -119,42 +126,53 @@ impl Search<'_> {
             });
         }
         let n = self.n_samples(MOST_MACS);
-        let holds = |raised: &[&str]| -> Result<bool, CompileError> {
-            Ok(self.score(&with_floats(options, raised), n)?.holds(floor))
+        let holds = |raised: &[Raise<'_>]| -> Result<bool, CompileError> {
+            Ok(self.score(&with_raised(options, raised), n)?.holds(floor))
         };
         if holds(&[])? {
             return Ok(Choice::default());
         }
         let mut candidates = self.candidates(options, progress)?;
         candidates.sort_by(|a, b| (b.noise / b.cost).total_cmp(&(a.noise / a.cost)));
-        let names: Vec<&str> = candidates.iter().map(|c| &*c.node.name).collect();
-        let (mut low, mut high) = (0, names.len());
+        // All to int16 where there is such a kernel; then, if that does not do, all to float32.
+        let first =
+            |c: &Candidate<'_>| if has_form(&c.node.operator, Level::Int16) { Level::Int16 } else { Level::Float32 };
+        let ladder = candidates.iter().map(|c| (&*c.node.name, first(c)));
+        let reals = candidates.iter().filter(|c| first(c) == Level::Int16).map(|c| (&*c.node.name, Level::Float32));
+        let ladder: Vec<Raise<'_>> = ladder.chain(reals).collect();
+        let (mut low, mut high) = (0, ladder.len());
         while high - low > 1 {
-            progress(Progress { stage: "choosing precisions", done: names.len() - (high - low), total: names.len() });
+            progress(Progress { stage: "choosing precisions", done: ladder.len() - (high - low), total: ladder.len() });
             let middle = (low + high) / 2;
-            if holds(&names[..middle])? { high = middle } else { low = middle }
+            if holds(&ladder[..middle])? { high = middle } else { low = middle }
         }
-        let mut raised = names[..high].to_vec();
-        let mut by_cost: Vec<&Candidate<'_>> = candidates[..high].iter().collect();
+        let mut raised = ladder[..high].to_vec();
+        let mut by_cost: Vec<&Candidate<'_>> = candidates.iter().collect();
         by_cost.sort_by(|a, b| b.cost.total_cmp(&a.cost));
+        by_cost.retain(|c| raised.iter().any(|r| r.0 == c.node.name));
         for candidate in by_cost.into_iter().take(MOST_LOWERED) {
-            let without: Vec<&str> = raised.iter().copied().filter(|name| *name != candidate.node.name).collect();
+            let without: Vec<Raise<'_>> = raised.iter().copied().filter(|r| r.0 != candidate.node.name).collect();
             if holds(&without)? {
                 raised = without;
             }
         }
+        let precisions = with_raised(options, &raised).precisions;
         let total: f64 = candidates.iter().map(|c| c.noise).sum();
-        let reasons = candidates.iter().filter(|c| raised.contains(&&*c.node.name)).map(|c| Raised {
-            layer: c.node.name.clone(),
-            operator: c.node.onnx.clone(),
-            precision: ElementType::F32.name(),
-            reason: format!(
-                "{:.1} % of the noise of int8 comes from it, at {:.1} % of the instructions",
-                100.0 * c.noise / total.max(f64::MIN_POSITIVE),
-                100.0 * c.cost / candidates.iter().map(|c| c.cost).sum::<f64>().max(f64::MIN_POSITIVE)
-            ),
+        let reasons = candidates.iter().filter_map(|c| {
+            let level = precisions.nodes.get(&c.node.name).filter(|_| raised.iter().any(|r| r.0 == c.node.name))?;
+            Some(Raised {
+                layer: c.node.name.clone(),
+                operator: c.node.onnx.clone(),
+                precision: level.element_type().name(),
+                reason: format!(
+                    "{:.1} % of the noise of int8 comes from it, at {:.1} % of the instructions",
+                    100.0 * c.noise / total.max(f64::MIN_POSITIVE),
+                    100.0 * c.cost / candidates.iter().map(|c| c.cost).sum::<f64>().max(f64::MIN_POSITIVE)
+                ),
+            })
         });
-        Ok(Choice { precisions: with_floats(options, &raised).precisions, raised: reasons.collect() })
+        let raised = reasons.collect();
+        Ok(Choice { precisions, raised })
     }
 
     /// All methods side by side: ranges, tools as far as they were calibrated, precisions.
@@ -188,11 +206,17 @@ impl Search<'_> {
             let corrections = Corrections { statistics: None, inputs };
             ways.push(("int8, adaround".into(), QuantizeOptions { corrections, ..plain.clone() }));
         }
+        if let Corrections { statistics: Some(_), inputs: Some(_) } = &chosen.corrections {
+            let both = QuantizeOptions { corrections: chosen.corrections.clone(), ..plain.clone() };
+            ways.push(("int8, bias correction, adaround".into(), both));
+        }
         if !chosen.precisions.nodes.is_empty() {
             ways.push(("auto".into(), chosen.clone()));
         }
-        let precisions = Precisions { default: Level::Float32, ..Precisions::default() };
-        ways.push(("float32".into(), QuantizeOptions { precisions, ..plain }));
+        for (name, level) in [("int16x8", Level::Int16), ("float32", Level::Float32)] {
+            let precisions = Choice::all(level).precisions;
+            ways.push((name.into(), QuantizeOptions { precisions, ..plain.clone() }));
+        }
         let n = self.n_samples(MOST_MACS);
         let total = ways.len();
         let rows = ways.into_iter().enumerate().map(|(done, (method, options))| {
@@ -330,10 +354,13 @@ fn normal_tail(x: f64) -> f64 {
     (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt() * sum
 }
 
-/// The options with these nodes in float32.
-fn with_floats(options: &QuantizeOptions, names: &[&str]) -> QuantizeOptions {
+/// A node and its level.
+type Raise<'a> = (&'a str, Level);
+
+/// The options with these nodes at other levels; of several entries of a node the last one counts.
+fn with_raised(options: &QuantizeOptions, raised: &[Raise<'_>]) -> QuantizeOptions {
     let mut options = options.clone();
-    options.precisions.nodes.extend(names.iter().map(|name| (name.to_string(), Level::Float32)));
+    options.precisions.nodes.extend(raised.iter().map(|&(name, level)| (name.to_string(), level)));
     options
 }
 

@@ -124,6 +124,8 @@ fn equalisation_repairs_unbalanced_channels() {
     assert!(before.sqnr_db < 10.0 && before.accuracy < Some(0.8), "{before:?}");
     assert!(after.sqnr_db > 25.0 && after.accuracy > Some(0.93), "{after:?}");
     assert!(method(&balanced, "float32").sqnr_db > 100.0);
+    let [narrow, wide] = [&plain, &balanced].map(|methods| method(methods, "int16x8"));
+    assert!(narrow.sqnr_db > before.sqnr_db + 15.0 && wide.sqnr_db > 40.0, "{narrow:?} {wide:?}");
 }
 
 #[test]
@@ -155,7 +157,7 @@ fn corrections_help() {
     let tools = AccuracyTools { equalise: true, bias_correction: true, adaround: true, ..AccuracyTools::default() };
     let methods = model.methods(&model.calibrated(tools), &Choice::default());
     let plain = method(&methods, "int8, percentile").sqnr_db;
-    for name in ["int8, bias correction", "int8, adaround"] {
+    for name in ["int8, bias correction", "int8, adaround", "int8, bias correction, adaround"] {
         let found = method(&methods, name).sqnr_db;
         assert!(found > plain + 2.0, "{name}: {found:.2} dB, {plain:.2} dB without");
     }

@@ -136,6 +136,11 @@ fn unary_f32(steps: &mut StepPacker<'_>, node: &Node, function: Unary) -> Result
         Unary::Power { exponent } => {
             let exponent = steps.array(node, ElementType::F32, &[exponent])?;
             return steps.emit(node, &POW_F32, &node.inputs, &[exponent], &[]);
+pub(super) fn evaluate(function: Unary, x: f64) -> f64 {
+    match function {
+        Unary::Clamp(clamp) => {
+            let low = clamp.min.map_or(x, |min| x.max(f64::from(min)));
+            clamp.max.map_or(low, |max| low.min(f64::from(max)))
         }
         Unary::Snap(_) => return Err(steps.error(node, "it quantizes, images of float32 do not")),
         Unary::Abs => (&unary::ABS_F32, [0.0; 2]),

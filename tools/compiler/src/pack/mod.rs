@@ -5,6 +5,7 @@
 
 mod builder;
 mod elementwise;
+mod int16;
 mod movement;
 mod pairs;
 mod moves;
@@ -30,7 +31,7 @@ use tinfer::image::{Image, Manifest};
 use tinfer::isa::Isa;
 use tinfer::operators;
 use tinfer::preprocess::ImagePreprocess;
-use tinfer::tensor::Quantization;
+use tinfer::tensor::{ElementType, Quantization};
 
 /// What goes into an image besides the graph.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +131,9 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
     for step in &planned.steps {
         let node = &graph.nodes[step.node];
         let packer = match &node.operator {
+            Operator::Reshape | Operator::Rows { .. } | Operator::JoinRows => continue,
+            Operator::Requantize => elementwise::pack,
+            _ if is_int16(graph, node) => int16::pack,
             Operator::Conv2d { .. }
             | Operator::DepthwiseConv2d { .. }
             | Operator::FullyConnected { .. }
@@ -144,6 +148,10 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
             }
             Operator::Move(_) => moves::pack,
             Operator::Reshape | Operator::Rows { .. } | Operator::JoinRows => continue,
+            Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax => elementwise::pack,
+            Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } | Operator::Require => {
+                movement::pack
+            }
         };
         steps.begin(step);
         let kernel = packer(&mut steps, node)?;
@@ -260,6 +268,12 @@ fn documentation(image: &mut ImageBuilder, graph: &Graph, planned: &Planned, opt
 /// A name without the characters that separate fields.
 fn clean(name: &str) -> String {
     name.replace(['\t', '\n'], " ")
+}
+
+/// Whether a node computes on quantized int16.
+fn is_int16(graph: &Graph, node: &crate::graph::Node) -> bool {
+    let mut tensors = node.outputs.iter().map(|&id| graph.tensor(id));
+    tensors.any(|t| t.element_type == ElementType::I16 && t.quantization.is_some())
 }
 
 /// Quantization as the image records it: 1 and 0 for tensors that have none.

@@ -19,6 +19,8 @@ pub enum Level {
     /// int8 steps.
     #[default]
     Int8,
+    /// int16 steps with zero point 0; weights are int8.
+    Int16,
     /// As in the ONNX file.
     Float32,
 }
@@ -28,6 +30,7 @@ impl Level {
     pub fn element_type(self) -> ElementType {
         match self {
             Level::Int8 => ElementType::I8,
+            Level::Int16 => ElementType::I16,
             Level::Float32 => ElementType::F32,
         }
     }
@@ -50,24 +53,33 @@ pub struct Precisions {
 /// Whether kernels compute this operator at a level: the one place where an operator says so. What is not listed here
 /// exists in float32 only, and becomes an island in a quantized model.
 pub fn has_form(operator: &Operator, level: Level) -> bool {
+    let int16 = match operator {
+        Operator::Binary { function, .. } => matches!(function, Binary::Add | Binary::Sub | Binary::Mul),
+        Operator::Conv2d { .. }
+        | Operator::DepthwiseConv2d { .. }
+        | Operator::FullyConnected { .. }
+        | Operator::Unary(_)
+        | Operator::AveragePool2d { .. }
+        | Operator::MaxPool2d { .. }
+        | Operator::Softmax
+        | Operator::Transpose { .. }
+        | Operator::Pad { .. }
+        | Operator::Concat { .. }
+        | Operator::Reshape
+        | Operator::Rows { .. }
+        | Operator::JoinRows
+        | Operator::Requantize => true,
+        _ => false,
+    };
     match level {
         Level::Float32 => true,
-        Level::Int8 => match operator {
-            Operator::Binary { function, .. } => matches!(function, Binary::Add | Binary::Sub | Binary::Mul),
-            Operator::Conv2d { .. }
-            | Operator::DepthwiseConv2d { .. }
-            | Operator::FullyConnected { .. }
-            | Operator::BatchMatmul { .. }
-            | Operator::Unary(_)
-            | Operator::AveragePool2d { .. }
-            | Operator::Softmax
-            | Operator::Requantize => true,
-            other => keeps_level(other),
-        },
+        Level::Int16 => int16,
+        Level::Int8 => int16 || keeps_level(operator) || matches!(operator, Operator::BatchMatmul { .. }),
     }
 }
 
-/// Operators that move or choose elements and compute nothing: they exist at every level and take that of their operand.
+/// Operators that move or choose elements and compute nothing: they take the level of their operand, where they have
+/// it. All of them exist in int8 and float32.
 fn keeps_level(operator: &Operator) -> bool {
     matches!(
         operator,
@@ -79,6 +91,11 @@ fn keeps_level(operator: &Operator) -> bool {
             | Operator::Concat { .. }
             | Operator::MaxPool2d { .. }
     )
+}
+
+/// A level, or float32 where an operator does not have it.
+fn available(operator: &Operator, level: Level) -> Level {
+    if has_form(operator, level) { level } else { Level::Float32 }
 }
 
 /// Cheap functions of single elements, not worth two conversions between neighbours in float32.
@@ -195,9 +212,8 @@ fn node_levels(graph: &Graph, precisions: &Precisions) -> Result<Vec<Level>, Qua
                 let level = level.element_type().name();
                 return Err(QuantizeError::NoForm { node: node.name.clone(), onnx: node.onnx.clone(), level });
             }
-            (None, Some(producer)) => levels[producer],
-            (None, None) if has_form(&node.operator, precisions.default) => precisions.default,
-            (None, None) => Level::Float32,
+            (None, Some(producer)) => available(&node.operator, levels[producer]),
+            (None, None) => available(&node.operator, precisions.default),
         });
     }
     let is_real = |id: &&TensorId| graph.tensor(**id).element_type == ElementType::F32;
@@ -242,6 +258,7 @@ fn move_along(graph: &Graph, levels: &mut [Level], precisions: &Precisions, id: 
         let node = &graph.nodes[reader];
         let follows = keeps_level(&node.operator) && node.inputs[0] == id && !precisions.nodes.contains_key(&node.name);
         if follows {
+            let level = available(&node.operator, level);
             levels[reader] = level;
             node.outputs.iter().for_each(|&o| move_along(graph, levels, precisions, o, level));
         }

@@ -236,6 +236,8 @@ fn own_ranges(
             return Err(not_finite(histogram.n_not_finite()));
         }
         let bounds = bounds(graph, producers[idx], TensorId(idx));
+        // int16 has steps enough to cut nothing off.
+        let method = if levels[idx] == Some(Level::Int16) { RangeMethod::MinMax } else { method };
         Ok(Range::choose(histogram, method, bounds))
     };
     graph.tensors.iter().enumerate().map(own).collect()
@@ -272,6 +274,9 @@ fn fixed_output(operator: &Operator, level: Level) -> Option<Quantization> {
     match (level, operator) {
         (Level::Int8, Operator::Softmax | Operator::Unary(Unary::Sigmoid)) => {
             Some(Quantization::per_tensor(1.0 / 256.0, -128))
+        }
+        (Level::Int16, Operator::Softmax | Operator::Unary(Unary::Sigmoid | Unary::Tanh)) => {
+            Some(Quantization::per_tensor(1.0 / 32768.0, 0))
         }
         (Level::Int8, Operator::Unary(Unary::Tanh)) => Some(Quantization::per_tensor(1.0 / 128.0, 0)),
         _ => None,

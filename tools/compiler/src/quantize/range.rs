@@ -1,6 +1,7 @@
 //! From a distribution to the range of real values that int8 steps cover.
 
 use super::histogram::{Bin, Histogram};
+use super::islands::Level;
 use crate::graph::{Clamp, Quantization};
 
 /// How outliers are weighed against resolution.
@@ -94,6 +95,27 @@ impl Range {
     pub fn quantization(self) -> Quantization {
         let (scale, zero_point) = self.steps();
         Quantization::per_tensor(scale, zero_point)
+    }
+
+    /// Steps of a level for this range: int8 as [`Range::quantization`], int16 as many on both sides of a zero point of 0.
+    pub fn quantization_at(self, level: Level) -> Quantization {
+        match level {
+            Level::Int16 => {
+                let largest = self.max.max(-self.min);
+                let scale = if largest > 0.0 { largest / 32767.0 } else { 1.0 / 32767.0 };
+                Quantization::per_tensor((scale as f32).clamp(SMALLEST_SCALE, LARGEST_SCALE), 0)
+            }
+            Level::Int8 | Level::Float32 => self.quantization(),
+        }
+    }
+
+    /// The range that the steps of a level cover.
+    pub fn of_steps(quantization: &Quantization, level: Level) -> Self {
+        let scale = f64::from(quantization.scales.first().copied().unwrap_or(1.0));
+        match level {
+            Level::Int16 => Range::new(-32768.0 * scale, 32767.0 * scale),
+            Level::Int8 | Level::Float32 => Self::of_quantization(quantization),
+        }
     }
 
     /// The range that int8 steps of this scale and zero point cover.
@@ -274,6 +296,17 @@ mod tests {
         let q = Range { min: -0.3, max: 2.9 }.quantization();
         let back = Range::of_quantization(&q);
         assert!((back.min + 0.3).abs() <= f64::from(q.scales[0]) && (back.max - 2.9).abs() <= f64::from(q.scales[0]));
+    }
+
+    #[test]
+    fn int16_is_symmetric() {
+        for (min, max) in [(-1.0, 3.0), (-3.0, 0.0), (0.0, 0.0), (-1e-3, 1e-3)] {
+            let q = Range { min, max }.quantization_at(Level::Int16);
+            let covered = Range::of_steps(&q, Level::Int16);
+            assert_eq!(q.zero_point, 0);
+            assert!(covered.min <= min * 0.999_999 && covered.max >= max * 0.999_999, "{covered:?}");
+        }
+        assert_eq!(Range { min: -1.0, max: 3.0 }.quantization_at(Level::Int16).scales, [3.0 / 32767.0]);
     }
 
     #[test]

@@ -146,8 +146,9 @@ impl Sharing {
         if !saturates && !value.is_finite() {
             return Err(QuantizeError::PadValue { node: graph.nodes[idx].name.clone(), value });
         }
+        let level = self.levels[output.0].unwrap_or_default();
         let holds = |q: &Quantization| {
-            let range = Range::of_quantization(q);
+            let range = Range::of_steps(q, level);
             saturates || range.hull(value_range) == range
         };
         if let Some(q) = self.fixed(output)
@@ -208,7 +209,8 @@ impl Sharing {
         if self.fixed(input).is_some() {
             return self.fixed(input) == self.fixed(target);
         }
-        let wanted = self.fixed(target).map(|q| Range::of_quantization(&q)).or(all);
+        let level = self.levels[target.0].unwrap_or_default();
+        let wanted = self.fixed(target).map(|q| Range::of_steps(&q, level)).or(all);
         let wide_already = match (self.group_range(graph, input), wanted) {
             (Some(own), Some(wanted)) => {
                 wanted.hull(own) == wanted && wanted.width() <= own.width() * TOLERATED_WIDENING
@@ -246,7 +248,8 @@ impl Sharing {
             ..tensor.clone()
         };
         let copy = graph.add_tensor(copy);
-        let range = self.own[input.0].or_else(|| self.fixed(input).map(|q| Range::of_quantization(&q)));
+        let level = self.levels[input.0].unwrap_or_default();
+        let range = self.own[input.0].or_else(|| self.fixed(input).map(|q| Range::of_steps(&q, level)));
         self.own.push(range);
         self.levels.push(self.levels[target.0]);
         self.parent.push(copy.0);
@@ -298,7 +301,8 @@ impl Sharing {
                 continue;
             }
             let no_range = || QuantizeError::NoRange { tensor: graph.tensor(output).name.clone() };
-            let mut quantization = self.group_range(graph, output).ok_or_else(no_range)?.quantization();
+            let range = self.group_range(graph, output).ok_or_else(no_range)?;
+            let mut quantization = range.quantization_at(self.levels[output.0].unwrap_or_default());
             if let Some(Binary::Add | Binary::Sub) = function {
                 // Operands that cancel: steps far below theirs mean nothing, and the kernel's factors end at 2^20.
                 for input in inputs {

@@ -2,7 +2,7 @@
 
 use super::adaround::round_weights;
 use super::channels::{ChannelStatistics, Channels};
-use super::{Corrections, QuantizeError, Range};
+use super::{Corrections, Level, QuantizeError, Range};
 use crate::graph::{Constant, Graph, Node, Operator, Quantization, Tensor, TensorId};
 use tinfer::tensor::{ElementType, quantize_i8};
 
@@ -36,18 +36,31 @@ fn has_steps(graph: &Graph, node: &Node) -> bool {
     tensors.any(|t| t.constant.is_none() && t.quantization.is_some())
 }
 
+/// The level at which a node computes.
+fn level_of(graph: &Graph, node: &Node) -> Level {
+    let mut tensors = node.inputs.iter().chain(&node.outputs).map(|&id| graph.tensor(id));
+    match tensors.any(|t| t.constant.is_none() && t.element_type == ElementType::I16) {
+        true => Level::Int16,
+        false => Level::Int8,
+    }
+}
+
 /// An operand like an activation: per tensor, with the quantization of its group or one of its own.
 fn operand(graph: &mut Graph, idx: usize, i: usize, id: TensorId) {
     let tensor = graph.tensor(id);
     let Some(Constant::F32(values)) = &tensor.constant else { return };
+    let level = level_of(graph, &graph.nodes[idx]);
     let own = || {
         let range = |r: Range, &v: &f32| r.hull(Range::new(f64::from(v), f64::from(v)));
-        values.iter().fold(Range::new(0.0, 0.0), range).quantization()
+        values.iter().fold(Range::new(0.0, 0.0), range).quantization_at(level)
     };
     let quantization = tensor.quantization.clone().unwrap_or_else(own);
     let (scale, zero_point) = (f64::from(quantization.scales[0]), quantization.zero_point);
-    let steps = values.iter().map(|&v| quantize_i8(f64::from(v), scale, zero_point)).collect();
-    let constant = Constant::I8(steps);
+    let constant = match level {
+        // The cast saturates.
+        Level::Int16 => Constant::I16(values.iter().map(|&v| (f64::from(v) / scale).round() as i16).collect()),
+        _ => Constant::I8(values.iter().map(|&v| quantize_i8(f64::from(v), scale, zero_point)).collect()),
+    };
     replace(graph, idx, i, id, constant, quantization);
 }
 
@@ -214,6 +227,7 @@ fn replace(graph: &mut Graph, idx: usize, i: usize, id: TensorId, constant: Cons
     let n_uses: usize = graph.nodes.iter().map(|n| n.inputs.iter().filter(|&&o| o == id).count()).sum();
     let element_type = match constant {
         Constant::I32(_) => ElementType::I32,
+        Constant::I16(_) => ElementType::I16,
         _ => ElementType::I8,
     };
     let old = graph.tensor(id);
