@@ -1,8 +1,10 @@
 //! Shapes of what a kernel does: windows, products, strided loops. All checks are total and made once, at bind.
 
+mod lanes;
 mod lead;
 mod moves;
 
+pub use lanes::{LaneStart, Lanes};
 pub use lead::Strip;
 pub use moves::{Border, BorderMode, Gather, Rows, SliceAxis, View};
 

@@ -35,7 +35,7 @@ impl<'i> StepContext<'_, 'i> {
     /// Output 0, and the inputs, which do not overlap it but may overlap each other.
     pub fn apart<O: Pod>(&mut self) -> Option<(Inputs<'_, 'i>, &mut [O])> {
         let output = arena_range(&self.output(0)?)?;
-        let (image, step, arena) = self.parts();
+        let (image, step, arena) = self.raw_parts();
         let (rest, above) = arena.split_at_mut_checked(output.end)?;
         let (below, bytes) = rest.split_at_mut_checked(output.start)?;
         let inputs = Inputs { image, step, below, above, above_start: output.end };

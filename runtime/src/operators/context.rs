@@ -67,7 +67,7 @@ impl<'a, 'i> StepContext<'a, 'i> {
     }
 
     /// The image, the step and the arena.
-    pub(super) fn parts(&mut self) -> (&Image<'i>, &StepView<'i>, &mut [u8]) {
+    pub(super) fn raw_parts(&mut self) -> (&Image<'i>, &StepView<'i>, &mut [u8]) {
         (self.image, self.step, self.arena)
     }
 

@@ -19,14 +19,13 @@ pub mod movement;
 pub mod mve;
 mod overlap;
 pub mod pool_2d;
+pub mod reduction;
 pub mod require;
 pub mod sized;
 pub mod softmax;
 pub mod unary;
 pub mod window;
 
-pub use apart::Inputs;
-pub use context::StepContext;
 pub(crate) use context::arena_range;
 pub use context::{Inputs, StepContext};
 pub use overlap::InPlace;
@@ -343,6 +342,30 @@ operators![
     &int16::TRANSPOSE_I16,
     &int16::PAD_I16,
     &int16::CONCAT_I16,
+    &softmax::LOG_SOFTMAX_F32,
+    &reduction::reduce::REDUCE_F32,
+    &reduction::reduce::REDUCE_I8,
+    &reduction::reduce::REDUCE_U8,
+    &reduction::reduce::REDUCE_I32,
+    &reduction::reduce::REDUCE_I64,
+    &reduction::reduce::REDUCE_BOOL,
+    &reduction::selection::ARG_EXTREME_F32,
+    &reduction::selection::ARG_EXTREME_I8,
+    &reduction::selection::ARG_EXTREME_U8,
+    &reduction::selection::ARG_EXTREME_I32,
+    &reduction::selection::ARG_EXTREME_I64,
+    &reduction::selection::TOP_K_F32,
+    &reduction::selection::TOP_K_I8,
+    &reduction::selection::TOP_K_U8,
+    &reduction::selection::TOP_K_I32,
+    &reduction::selection::TOP_K_I64,
+    &reduction::selection::HARDMAX_F32,
+    &reduction::cumulative_sum::CUMULATIVE_SUM_F32,
+    &reduction::cumulative_sum::CUMULATIVE_SUM_I32,
+    &reduction::cumulative_sum::CUMULATIVE_SUM_I64,
+    &reduction::normalization::NORMALIZATION_F32,
+    &reduction::normalization::LP_NORMALIZATION_F32,
+    &reduction::non_max_suppression::NON_MAX_SUPPRESSION_F32,
 ];
 
 /// Names of modules, then of the static, of the operator with this code, below this module: what a build script writes

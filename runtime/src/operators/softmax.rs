@@ -1,4 +1,4 @@
-//! Softmax over the last axis.
+//! Softmax and its logarithm over the last axis.
 //!
 //! ```text
 //! inputs int8:    x, table i32 [256], see the kernel; the output has scale 1/256 and zero point -128
@@ -6,7 +6,7 @@
 //! ```
 
 use super::{InPlace, Operator, StepOperands};
-use crate::kernels::portable::{softmax_f32, softmax_i8, softmax_table_bits};
+use crate::kernels::portable::{log_softmax_f32, softmax_f32, softmax_i8, softmax_table_bits};
 use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
@@ -17,6 +17,10 @@ pub static SOFTMAX_I8: Operator =
 /// float32.
 pub static SOFTMAX_F32: Operator =
     Operator { code: 0x00a1, name: "softmax_f32", in_place: InPlace::Never, check: check_f32, run: run_f32 };
+
+/// Its logarithm, float32.
+pub static LOG_SOFTMAX_F32: Operator =
+    Operator { code: 0x0509, name: "log_softmax_f32", in_place: InPlace::Never, check: check_f32, run: run_log_f32 };
 
 fn same_shape(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
     let (input, output) = (operands.input(0, element_type)?, operands.output(0, element_type)?);
@@ -55,4 +59,10 @@ fn run_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let n = ctx.input(0)?.shape.last();
     let map = ctx.map(0, 0)?;
     softmax_f32(n, map.input, map.output)
+}
+
+fn run_log_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
+    let n = ctx.input(0)?.shape.last();
+    let map = ctx.map(0, 0)?;
+    log_softmax_f32(n, map.input, map.output)
 }

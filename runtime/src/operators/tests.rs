@@ -1,11 +1,12 @@
 //! Every operator in an image of its own: golden values, and the steps that bind must refuse.
 
 mod case;
-mod elementwise;
 mod conversion;
+mod elementwise;
 mod golden;
 mod int16;
 mod padding;
+mod reduction;
 mod refusals;
 mod sized;
 

@@ -1,6 +1,7 @@
 //! Small images that together use every operator, and one real model.
 
 use super::moves;
+use super::reductions;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use tinfer::image::{Envelope, Image};
@@ -124,6 +125,11 @@ pub fn bases() -> Vec<Base> {
         let name = format!("resize in {}", element_type.name());
         bases.push(Base::new(&name, &moves::resize(element_type), Isa::Portable));
     }
+    for element_type in [ElementType::F32, ElementType::I8, ElementType::U8, ElementType::I32, ElementType::I64] {
+        let name = format!("choices of {}", element_type.name());
+        bases.push(Base::new(&name, &reductions::choices(element_type), Isa::Portable));
+    }
+    bases.push(Base::new("normalizations", &reductions::normalizations(), Isa::Portable));
     bases.push(Base::new("large windows int8 for mve", &large_windows(ElementType::I8), Isa::Mve));
     let tiles = tiles();
     let winograd = WinogradLayers::within(&tiles, Isa::Armv7em, usize::MAX);

@@ -6,6 +6,7 @@
 mod bases;
 mod moves;
 mod mutate;
+mod reductions;
 
 use bases::{Base, TENSORS, bases};
 use mutate::{Random, damaged, resealed, seal};

@@ -1,6 +1,8 @@
 //! A plain, slow interpreter of float graphs in f64: what a graph means, written once without any
 //! thought of speed. Passes are proven by it: they must not change its outputs.
 
+mod reduction;
+
 use crate::array::{Array, NamedArray};
 use crate::graph::{Binary, Clamp, Graph, Node, Operator, TensorId, Window};
 use tinfer::tensor::ElementType;
@@ -208,6 +210,8 @@ fn compute(graph: &Graph, node: &Node, x: &[&[f64]]) -> Result<Vec<f64>, String>
             };
             x[0].chunks(last).flat_map(|row| softmax(row).collect::<Vec<_>>()).collect()
         }
+        Operator::Reduction(reduction) => reduction::reduction(reduction, x[0], shape(0))?,
+        Operator::Normalization(normalization) => reduction::normalization(normalization, x),
         Operator::Reshape => x[0].to_vec(),
         Operator::Rows { start } => {
             let row: usize = out[2..].iter().product();

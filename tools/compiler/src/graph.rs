@@ -18,8 +18,10 @@ pub use pair::Pair;
 pub use unary::Unary;
 mod movement;
 
-pub use constant::Constant;
 pub use movement::{Given, Move, Sampling, Weights};
+mod reduction;
+
+pub use reduction::{Normalization, Reduction};
 
 use crate::kept_channels::KeptChannels;
 use crate::strip_rows::StripRows;
@@ -220,6 +222,10 @@ pub enum Operator {
     },
     /// Over the last axis. inputs: x.
     Softmax,
+    /// Many elements decide about one: reductions, choices along an axis, sums up to each element.
+    Reduction(Reduction),
+    /// LayerNormalization and its kin.
+    Normalization(Normalization),
     /// Same elements in the same order. inputs: x; the output's shape says the rest. Never becomes a step of the plan.
     Reshape,
     /// Some rows of an image, without a copy. inputs: x [1, H, W, C]; the output's shape says how many. Never becomes a

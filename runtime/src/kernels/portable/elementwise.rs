@@ -206,7 +206,6 @@ const STRETCH: usize = 32;
 /// Stretches are copied to and from the stack so that LLVM vectorizes `function` although the region may alias.
 #[inline(always)]
 pub fn binary<T: Copy + Default>(
-pub(super) fn binary<T: Copy + Default>(
     loops: &StridedLoops<3>,
     region: &mut [T],
     a: Operand<'_, T>,
@@ -244,7 +243,6 @@ pub(super) fn binary<T: Copy + Default>(
 /// As [`table_lookup_i8`].
 #[inline(always)]
 pub fn unary<T: Copy>(
-pub(super) fn unary<T: Copy>(
     region: &mut [T],
     input: Operand<'_, T>,
     output_offset: usize,

@@ -8,19 +8,24 @@ mod cast;
 mod comparison;
 mod conv_2d;
 mod conversion;
+mod cumulative_sum;
 mod depthwise_conv_2d;
 mod dot;
 mod elementwise;
 mod fully_connected;
 pub mod functions;
+pub mod int16;
 mod integers;
 mod moves;
-pub mod int16;
+mod non_max_suppression;
+mod normalization;
 mod pool_2d;
+mod reduce;
 mod resample;
 mod resize;
 mod rows;
 mod select;
+mod selection;
 mod softmax;
 mod strided_copy;
 
@@ -29,6 +34,7 @@ pub use cast::{CastTo, cast, cast_from_bool, cast_to_bool};
 pub use comparison::{Relation, compare};
 pub use conv_2d::{conv_2d_f32, conv_2d_f32_on, conv_2d_i8, conv_2d_i8_on};
 pub use conversion::{Rescale, Step, dequantize, quantize, requantize, requantize_i16};
+pub use cumulative_sum::{CumulativeSum, Reading, Start, cumulative_sum};
 pub use depthwise_conv_2d::{
     depthwise_conv_2d_f32, depthwise_conv_2d_f32_on, depthwise_conv_2d_i8, depthwise_conv_2d_i8_on,
 };
@@ -38,16 +44,20 @@ pub use elementwise::{
 pub use fully_connected::{fully_connected_f32, fully_connected_i8};
 pub use integers::{Integer, IntegerFunction};
 pub use moves::{Index, Triangle, copy_view, gather, gather_elements, one_hot, pad, trilu};
+pub use non_max_suppression::{BoxFormat, NonMaxSuppression, non_max_suppression};
+pub use normalization::{LpNorm, Normalization, Statistic, lp_normalization_f32, normalization_f32, statistic_f32};
 pub use pool_2d::{
     AveragePoolDequantizedI8, AveragePoolI8, Divisor, average_pool_2d_dequantized_i8,
     average_pool_2d_dequantized_i8_on, average_pool_2d_f32, average_pool_2d_f32_on, average_pool_2d_i8,
     average_pool_2d_i8_on, max_pool_2d_f32, max_pool_2d_f32_on, max_pool_2d_i8, max_pool_2d_i8_on,
 };
 pub(in crate::kernels) use pool_2d::{Counts, Position, average};
-pub use select::select;
+pub use reduce::{Reduce, ReduceFunction, ReduceLoops, reduce};
 pub use resample::{Resample, Taps, WEIGHT_BITS, resample_f32, resample_i8, resample_nearest};
 pub use resize::{CoordinateMode, Interpolation, NearestMode, Outside, Reduction, ResizeAxis};
-pub use softmax::{softmax_f32, softmax_i8, softmax_table_bits};
+pub use select::select;
+pub use selection::{Order, Ranked, Tie, arg_extreme, hardmax_f32, top_k};
+pub use softmax::{log_softmax_f32, softmax_f32, softmax_i8, softmax_table_bits};
 pub use strided_copy::{fill, strided_copy};
 
 #[cfg(test)]

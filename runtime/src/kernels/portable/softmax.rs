@@ -1,7 +1,7 @@
-//! Softmax over the last axis.
+//! Softmax and its logarithm over the last axis.
 
 use super::rows::{rows, rows_mut};
-use crate::float_math::exp;
+use crate::float_math::{exp, log};
 
 /// Fraction bits of the table for rows of `n` elements: `min(22, 31 - ceil(log2(n)))`.
 pub fn softmax_table_bits(n: u32) -> u32 {
@@ -58,4 +58,39 @@ pub fn softmax_f32(n: usize, input: &[f32], output: &mut [f32]) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// Logarithm of softmax in float32.
+///
+/// # Shapes
+/// `input`, `output`: `[rows, n]` f32, apart from each other.
+///
+/// # Algorithm
+/// `(x - max) - log(sum exp(x - max))`, summed in order.
+pub fn log_softmax_f32(n: usize, input: &[f32], output: &mut [f32]) -> Option<()> {
+    for (x, row) in rows(input, n).zip(rows_mut(output, n)) {
+        let largest = x.iter().fold(f32::NEG_INFINITY, |largest, &x| if x > largest { x } else { largest });
+        let log_of_sum = log(x.iter().fold(0.0, |sum, &x| sum + exp(x - largest)));
+        for (target, &x) in row.iter_mut().zip(x) {
+            *target = (x - largest) - log_of_sum;
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_softmax_is_the_logarithm_where_softmax_is_zero_too() {
+        let x = [1.0, -2.0, 0.5, 0.0, 10_000.0, 9_999.0, -10_000.0, 10_001.0];
+        let (mut log, mut share) = ([0.0; 8], [0.0; 8]);
+        log_softmax_f32(4, &x, &mut log).unwrap();
+        softmax_f32(4, &x, &mut share).unwrap();
+        for (i, (log, share)) in log.iter().zip(share).enumerate() {
+            let expected = if i == 6 { -20_001.407_6 } else { f64::from(share).ln() };
+            assert!((f64::from(*log) - expected).abs() <= 1e-6 * expected.abs().max(1.0), "{i}: {log} {expected}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ pub mod case;
 mod check;
 mod dequantize;
 mod dimensions;
+mod empty_lists;
 mod error;
 mod external;
 mod facts;
@@ -128,6 +129,7 @@ fn from_proto(
         return Err(ImportError::NotOnnx { path: stem.into(), reason: "it has no graph".into() });
     };
     check::sort(graph)?;
+    empty_lists::fix(graph);
     qlinear::to_qdq(graph);
     qlinear::fold_scales(graph);
     let quantizations = dequantize::fold(graph)?;

@@ -1,10 +1,11 @@
 //! Pools over feature maps.
 
 use super::Refusal;
-use super::context::{Lowering, axis, int, ints};
+use super::context::{Lowering, int, ints};
 use super::window::Geometry;
 use crate::graph::{Clamp, Operator, TensorId, Window};
 use crate::import::OnnxNode;
+use tinfer::tensor::ElementType;
 
 /// MaxPool without indices. `storage_order` concerns the indices only.
 pub fn max_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
@@ -54,29 +55,24 @@ pub fn global_max_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), R
     lowering.push_nhwc(node, Operator::MaxPool2d { window }, vec![x])
 }
 
-/// ReduceMean over the spatial axes, which exporters write for a global pool: NCHW or NHWC.
-pub fn reduce_mean(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
-    let x = lowering.input(node, 0)?;
-    let rank = lowering.shape_of(x).len();
-    let axes = match (ints(node, "axes")?, lowering.known_ints(node, 1)?) {
-        (Some(axes), None) if lowering.imported.opset < 18 => axes,
-        (None, Some(axes)) => axes,
-        (None, None) if int(node, "noop_with_empty_axes", 0)? == 0 => (0..rank as i64).collect(),
-        _ => return Err(Refusal::new("its axes are not a constant list", "export the model with constant axes")),
-    };
-    let mut axes = axes.into_iter().map(|a| axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
-    axes.sort_unstable();
-    let channels_last = match (rank, &axes[..]) {
-        (3, [2]) | (4, [2, 3]) => false,
-        (3, [1]) | (4, [1, 2]) => true,
-        _ => {
-            return Err(Refusal::new(
-                format!("it reduces axes {axes:?} of rank {rank}"),
-                "means over all of height and width are supported (GlobalAveragePool)",
-            ));
-        }
-    };
-    let x = if !channels_last {
+/// Where the channels of a feature map are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// `[N, C, L]` or `[N, C, H, W]`.
+    First,
+    /// `[N, L, C]` or `[N, H, W, C]`.
+    Last,
+}
+
+/// The mean of each channel of `x` over all other axes but the first: ReduceMean, which exporters write for a global pool.
+pub fn mean(
+    lowering: &mut Lowering,
+    node: &OnnxNode,
+    x: TensorId,
+    result: Vec<usize>,
+    channels: Channels,
+) -> Result<(), Refusal> {
+    let x = if channels == Channels::First {
         lowering.push_to_nhwc(node, x)?
     } else if let [n, l, c] = *lowering.shape_of(x) {
         lowering.push_step(node, "to_4d", Operator::Reshape, vec![x], vec![n, 1, l, c])
@@ -87,7 +83,8 @@ pub fn reduce_mean(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refus
     let operator = Operator::AveragePool2d { window: whole(&shape), count_include_pad: false, clamp: Clamp::default() };
     // All that follows has as many elements as channels, so any layout is a reshape of any other.
     let y = lowering.push_step(node, "pool", operator, vec![x], vec![shape[0], 1, 1, shape[3]]);
-    lowering.push_result(node, Operator::Reshape, vec![y])
+    lowering.push_output(node, 0, Operator::Reshape, vec![y], result, ElementType::F32);
+    Ok(())
 }
 
 /// The window that covers a whole NHWC map.

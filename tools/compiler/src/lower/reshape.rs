@@ -2,9 +2,6 @@
 //! that do nothing in inference.
 
 use super::Refusal;
-use super::binary::typed;
-use super::context::Lowering;
-use crate::graph::Operator;
 use super::context::{Lowering, axis, element_type_refusal, int, ints};
 use crate::graph::{Move, Operator, TensorId};
 use crate::import::OnnxNode;
@@ -159,9 +156,6 @@ pub fn shape_given(
 
 /// Identity, of any element type.
 pub fn identity(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
-    let x = typed(lowering, node, 0)?;
-    let (name, _) = lowering.result(node)?;
-    lowering.alias(&name, x);
     let x = lowering.any_input(node, 0)?;
     lowering.bind_output(node, 0, x);
     Ok(())
@@ -174,6 +168,19 @@ pub fn dropout(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> 
         Some(training) if training.to_f32().iter().all(|&b| b == 0.0) => identity(lowering, node),
         Some(_) => Err(Refusal::new("it is in training mode", "export the model for inference (model.eval())")),
     }
+}
+
+/// Cast to the type that the tensor has already.
+pub fn cast(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    let x = lowering.input(node, 0)?;
+    let (name, _) = lowering.result(node)?;
+    let to = lowering.imported.facts.get(&name).and_then(|f| f.element_type);
+    if to != Some(tinfer::tensor::ElementType::F32) {
+        let to = to.map_or("another type", |t| t.name());
+        return Err(Refusal::new(format!("it converts float32 to {to}"), "keep the model in float32"));
+    }
+    lowering.alias(&name, x);
+    Ok(())
 }
 
 /// A Constant whose value shape inference could not read.

@@ -255,6 +255,27 @@ pub fn supported_cases() -> Vec<Case> {
         case("GlobalMaxPool", 11, &[1, 3, 8, 7], vec![], vec![]),
         case("ReduceMean", 13, &[1, 3, 8, 7], vec![], vec![("axes", is(&[-1, 2])), ("keepdims", Attr::I(0))]),
         case("ReduceMean", 18, &[1, 8, 7, 3], vec![ints(&[1, 2])], vec![]),
+        case("ReduceMean", 13, &[2, 3, 4, 5], vec![], vec![("axes", is(&[0, 3]))]),
+        case("ReduceSum", 13, &[2, 3, 4, 5], vec![ints(&[-1, 0])], vec![("keepdims", Attr::I(0))]),
+        case("ReduceSum", 11, &[2, 3, 4], vec![], vec![]),
+        case("ReduceMax", 13, &[2, 3, 4], vec![], vec![("axes", is(&[1]))]),
+        case("ReduceMin", 13, &[2, 3, 4], vec![], vec![("axes", is(&[1])), ("keepdims", Attr::I(0))]),
+        case("ReduceProd", 13, &[2, 3, 4], vec![], vec![("axes", is(&[-1]))]),
+        case("ReduceL1", 13, &[2, 3, 4], vec![], vec![("axes", is(&[0, 2]))]),
+        case("ReduceL2", 13, &[2, 3, 4], vec![], vec![("axes", is(&[0]))]),
+        case("ReduceSumSquare", 13, &[2, 3, 4], vec![], vec![("axes", is(&[2, 1]))]),
+        case("ReduceLogSumExp", 13, &[2, 3, 4], vec![], vec![("axes", is(&[2, 1]))]),
+        case("LogSoftmax", 13, &[2, 3, 4], vec![], vec![("axis", Attr::I(1))]),
+        case("LogSoftmax", 11, &[2, 3, 4], vec![], vec![]),
+        case("LayerNormalization", 17, &[2, 3, 4], vec![w(&[4]), b(4)], vec![]),
+        case(
+            "LayerNormalization",
+            17,
+            &[2, 3, 4],
+            vec![w(&[3, 4])],
+            vec![("axis", Attr::I(1)), ("epsilon", Attr::F(0.01))],
+        ),
+        case("InstanceNormalization", 6, &[2, 3, 4, 5], vec![b(3), w(&[3])], vec![("epsilon", Attr::F(0.01))]),
         case(
             "BatchNormalization",
             15,
@@ -430,10 +451,25 @@ fn partial_support_is_an_error() {
     check(case("And", 7, &[1, 3], vec![array(&[3], 1)], vec![]), "element type float32");
     check(case("Equal", 13, &[1, 3], vec![ints(&[1, 2, 3])], vec![]), "float32 and int64");
     check(case("ReduceMean", 13, &[1, 3, 4], vec![], vec![("axes", is(&[0, 1]))]), "reduces axes [0, 1]");
+    check(case("Cast", 13, &[1, 3], vec![], vec![("to", Attr::I(7))]), "float32 to int64");
+    check(case("ReduceMean", 13, &[1, 3, 4], vec![], vec![("axes", is(&[0, 3]))]), "axis 3 is out of range");
+    check(case("LpNormalization", 1, &[1, 3], vec![], vec![("p", Attr::I(3))]), "its norm is of order 3");
+    check(case("TopK", 11, &[1, 3], vec![ints(&[4])], vec![]), "it chooses 4 elements of 3");
+    check(
+        case(
+            "GroupNormalization",
+            21,
+            &[1, 6, 4],
+            vec![array(&[6], 1), array(&[6], 2)],
+            vec![("num_groups", Attr::I(4))],
+        ),
+        "4 groups",
+    );
+    check(case("LayerNormalization", 17, &[2, 3, 4], vec![array(&[3], 1)], vec![]), "does not broadcast");
     // From operator set 18 the axes are an input; nobody would read the attribute.
     check(
         case("ReduceMean", 18, &[1, 3, 8, 7], vec![], vec![("axes", is(&[2, 3]))]),
-        "its axes are not a constant list",
+        "its axes are not where operator set 18 has them",
     );
     check(case("NoSuchOperator", 13, &[1, 3], vec![], vec![]), "there is no such operator");
 }

@@ -9,11 +9,11 @@ use tinfer::isa::Isa;
 use tinfer::kernels::portable::{BinaryF32, softmax_table_bits};
 use tinfer::operators::armv7em::add::ADD_I8_ARMV7EM;
 use tinfer::operators::binary::{ADD_I8, AddRecord, BINARY_F32, BinaryF32Record, MUL_I8, MulRecord};
-use tinfer::operators::elementwise::binary_f32::POW_F32;
-use tinfer::operators::elementwise::unary_f32::{self as unary, UnaryRecord};
 use tinfer::operators::conversion::{
     DEQUANTIZE_I8, DEQUANTIZE_I16, NARROW_I16, QUANTIZE_I8, QUANTIZE_I16, RESCALE_I16, RescaleRecord, WIDEN_I8,
 };
+use tinfer::operators::elementwise::binary_f32::POW_F32;
+use tinfer::operators::elementwise::unary_f32::{self as unary, UnaryRecord};
 use tinfer::operators::mve::add::ADD_I8_MVE;
 use tinfer::operators::softmax::{SOFTMAX_F32, SOFTMAX_I8};
 use tinfer::operators::unary::{TABLE_I8, UNARY_F32, UnaryF32Record, UnaryFunction};
@@ -36,19 +36,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             steps.emit(node, &BINARY_F32, &node.inputs, &[], &record.emit())
         }
         (Operator::Unary(function), Precision::I8) => table(steps, node, |x| function.evaluate(x)),
-        (Operator::Requantize, Precision::I8) => table(steps, node, |x| x),
         (Operator::Unary(function), Precision::F32) => unary_f32(steps, node, *function),
-        (Operator::Unary(function), Precision::I8) => table(steps, node, |x| evaluate(*function, x)),
-        (Operator::Unary(function), Precision::F32) => {
-            let (function, clamp) = match function {
-                Unary::Clamp(clamp) => (UnaryFunction::Clip, *clamp),
-                Unary::Sigmoid => (UnaryFunction::Sigmoid, Clamp::default()),
-                Unary::Tanh => (UnaryFunction::Tanh, Clamp::default()),
-                Unary::Snap(_) => return Err(steps.error(node, "it quantizes, images of float32 do not")),
-            };
-            let record = UnaryF32Record { function, limits: limits_f32(clamp) };
-            steps.emit(node, &UNARY_F32, &node.inputs, &[], &record.emit())
-        }
         (Operator::Softmax, Precision::I8) => softmax_i8(steps, node),
         (Operator::Softmax, Precision::F32) => steps.emit(node, &SOFTMAX_F32, &node.inputs, &[], &[]),
         _ => Err(steps.error(node, "it is not elementwise at this precision")),
@@ -136,11 +124,6 @@ fn unary_f32(steps: &mut StepPacker<'_>, node: &Node, function: Unary) -> Result
         Unary::Power { exponent } => {
             let exponent = steps.array(node, ElementType::F32, &[exponent])?;
             return steps.emit(node, &POW_F32, &node.inputs, &[exponent], &[]);
-pub(super) fn evaluate(function: Unary, x: f64) -> f64 {
-    match function {
-        Unary::Clamp(clamp) => {
-            let low = clamp.min.map_or(x, |min| x.max(f64::from(min)));
-            clamp.max.map_or(low, |max| low.min(f64::from(max)))
         }
         Unary::Snap(_) => return Err(steps.error(node, "it quantizes, images of float32 do not")),
         Unary::Abs => (&unary::ABS_F32, [0.0; 2]),

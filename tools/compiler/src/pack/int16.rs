@@ -1,7 +1,6 @@
 //! Nodes on int16 activations: portable kernels for all.
 
 use super::PackError;
-use super::elementwise::evaluate;
 use super::step::StepPacker;
 use super::windows::window_record;
 use crate::choose::{ChannelArrays, pair_multiplier};
@@ -85,7 +84,7 @@ fn binary(steps: &mut StepPacker<'_>, node: &Node, function: Binary, clamp: Clam
 /// A function at 513 points, computed in binary64.
 fn table(steps: &mut StepPacker<'_>, node: &Node, function: Unary) -> Result<&'static str, PackError> {
     let (input, output) = (scale(steps, node, 0)?, output_scale(steps, node)?);
-    let entry = |i: i32| nearest(evaluate(function, input * f64::from(128 * i - 32768)) / output);
+    let entry = |i: i32| nearest(function.evaluate(input * f64::from(128 * i - 32768)) / output);
     let entries: Vec<i16> = (0..=512).map(entry).collect();
     let entries = steps.array(node, ElementType::I16, &entries)?;
     steps.emit(node, &TABLE_I16, &node.inputs, &[entries], &[])

@@ -7,9 +7,10 @@ mod builder;
 mod elementwise;
 mod int16;
 mod movement;
-mod pairs;
 mod moves;
+mod pairs;
 mod products;
+mod reduction;
 mod stack;
 mod step;
 mod windows;
@@ -139,19 +140,13 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
             | Operator::FullyConnected { .. }
             | Operator::BatchMatmul { .. } => products::pack,
             Operator::MaxPool2d { .. } | Operator::AveragePool2d { .. } => windows::pack,
-            Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax | Operator::Requantize => {
-                elementwise::pack
-            }
+            Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax => elementwise::pack,
             Operator::Pair(_) | Operator::Where | Operator::Cast => pairs::pack,
             Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } | Operator::Require => {
                 movement::pack
             }
             Operator::Move(_) => moves::pack,
-            Operator::Reshape | Operator::Rows { .. } | Operator::JoinRows => continue,
-            Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax => elementwise::pack,
-            Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } | Operator::Require => {
-                movement::pack
-            }
+            Operator::Reduction(_) | Operator::Normalization(_) => reduction::pack,
         };
         steps.begin(step);
         let kernel = packer(&mut steps, node)?;

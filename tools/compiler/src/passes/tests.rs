@@ -119,6 +119,8 @@ fn name(operator: &Operator) -> &'static str {
         Operator::Requantize => "Requantize",
         Operator::Require => "Require",
         Operator::Move(_) => "Move",
+        Operator::Reduction(_) => "Reduction",
+        Operator::Normalization(_) => "Normalization",
     }
 }
 

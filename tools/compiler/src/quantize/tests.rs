@@ -1,8 +1,8 @@
 //! Whole graphs: int8 images against float32 images of the same graph.
 
 mod adopt;
-mod moves;
 mod islands;
+mod moves;
 
 use super::*;
 use crate::array::Array;

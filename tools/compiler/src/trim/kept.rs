@@ -161,7 +161,7 @@ impl Kept {
             }
             _ if is_constant(input) => None,
             Operator::Require | Operator::Pair(_) | Operator::Where | Operator::Cast => None,
-            Operator::Require | Operator::Move(_) => None,
+            Operator::Move(_) => None,
             Operator::Unary(_) | Operator::Requantize | Operator::MaxPool2d { .. } | Operator::AveragePool2d { .. } => {
                 self.same_channels(graph, input, output)
             }
@@ -183,6 +183,8 @@ impl Kept {
             Operator::Transpose { .. }
             | Operator::Pad { .. }
             | Operator::Softmax
+            | Operator::Reduction(_)
+            | Operator::Normalization(_)
             | Operator::BatchMatmul { .. }
             | Operator::Rows { .. }
             | Operator::JoinRows => None,
