@@ -17,6 +17,7 @@ mod facts;
 mod file;
 mod guard;
 mod inline;
+mod integer;
 mod node;
 mod pad;
 mod qlinear;
@@ -131,6 +132,7 @@ fn from_proto(
     check::sort(graph)?;
     empty_lists::fix(graph);
     qlinear::to_qdq(graph);
+    integer::to_real(graph);
     qlinear::fold_scales(graph);
     let quantizations = dequantize::fold(graph)?;
     let mut weights = check::weights(graph)?;

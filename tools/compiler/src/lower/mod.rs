@@ -27,6 +27,7 @@ mod reshape;
 mod resize;
 mod slice;
 mod softmax;
+mod steps;
 #[cfg(test)]
 pub mod tests;
 mod transpose;

@@ -61,7 +61,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator(
         "DequantizeLinear",
         &[10, 13, 19, 21, 23, 24, 25],
-        "int8 and uint8, constant scales, per channel for weights only",
+        "int8, uint8 and int32",
         QUANTIZE_ATTRIBUTES,
         quantized::dequantize,
     ),
@@ -123,7 +123,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator(
         "QuantizeLinear",
         &[10, 13, 19, 21, 23, 24, 25],
-        "int8 and uint8, constant scales, per tensor",
+        "to int8 and uint8",
         QUANTIZE_ATTRIBUTES,
         quantized::quantize,
     ),

@@ -4,7 +4,7 @@
 //! is lowered and simplified like a float model: QuantizeLinear becomes [`Unary::Snap`], DequantizeLinear nothing. uint8
 //! steps are int8 steps 128 lower.
 
-use super::Refusal;
+use super::{Refusal, steps};
 use super::context::{Lowering, int};
 use crate::array::{Array, ArrayData};
 use crate::graph::{Grid, Operator, Quantization, Unary};
@@ -137,6 +137,9 @@ pub fn real_values(steps: &Array, grid: Grid) -> Option<Vec<f32>> {
 
 /// y = saturate(round(x / scale) + zero_point).
 pub fn quantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    if steps::is_plain(lowering, node) {
+        return steps::quantize(lowering, node);
+    }
     check_attributes(lowering, node)?;
     let grid = grid(lowering.imported, node)?;
     let x = lowering.input(node, 0)?;
@@ -145,6 +148,9 @@ pub fn quantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal>
 
 /// y = (x - zero_point) * scale: the tensor is held as real values already.
 pub fn dequantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    if steps::is_plain(lowering, node) {
+        return steps::dequantize(lowering, node);
+    }
     check_attributes(lowering, node)?;
     let grid = grid(lowering.imported, node)?;
     let x_name = lowering.input_name(node, 0).unwrap_or_default();

@@ -1,0 +1,112 @@
+//! QuantizeLinear and DequantizeLinear computed as they are written: between tensors of real numbers and tensors of
+//! plain integers.
+//!
+//! For scales that are known at run time only, or that belong to slices of an activation. Everything else is held as
+//! real values on a grid, see [`super::quantized`].
+
+use super::Refusal;
+use super::context::{Lowering, axis, int};
+use crate::graph::{Binary, Clamp, Operator, Pair, TensorId, Unary};
+use crate::import::OnnxNode;
+use tinfer::tensor::ElementType;
+
+/// y = (x - zero_point) * scale.
+pub fn dequantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    let x = lowering.any_input(node, 0)?;
+    let shape = lowering.shape_of(x).to_vec();
+    let mut real = cast(lowering, node, "real", x, ElementType::F32);
+    if let Some(zero_point) = lowering.optional_input(node, 2)? {
+        let zero_point = cast(lowering, node, "zero", zero_point, ElementType::F32);
+        let zero_point = along(lowering, node, "zero_along", zero_point, &shape)?;
+        real = lowering.push_step(node, "steps", binary(Binary::Sub), vec![real, zero_point], shape.clone());
+    }
+    let scale = lowering.input(node, 1)?;
+    let scale = along(lowering, node, "scale_along", scale, &shape)?;
+    lowering.push_output(node, 0, binary(Binary::Mul), vec![real, scale], shape, ElementType::F32);
+    Ok(())
+}
+
+/// y = saturate(round(x / scale) + zero_point), ties to even.
+pub fn quantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    let x = lowering.input(node, 0)?;
+    let shape = lowering.shape_of(x).to_vec();
+    let zero_point = lowering.optional_input(node, 2)?;
+    let to = match (zero_point.map(|z| lowering.element_type(z)), int(node, "output_dtype", 0)?) {
+        (Some(to), _) => to,
+        (None, 0 | 2) => ElementType::U8,
+        (None, 3) => ElementType::I8,
+        (None, other) => {
+            return Err(Refusal::new(format!("its output_dtype is {other}"), "quantize to int8 or uint8"));
+        }
+    };
+    let (low, high) = match to {
+        ElementType::U8 => (0.0, 255.0),
+        ElementType::I8 => (-128.0, 127.0),
+        other => {
+            return Err(Refusal::new(
+                format!("its integers are {}, int8 and uint8 are supported", other.name()),
+                "quantize activations to int8 or uint8",
+            ));
+        }
+    };
+    let scale = lowering.input(node, 1)?;
+    let scale = along(lowering, node, "scale_along", scale, &shape)?;
+    let steps = lowering.push_step(node, "divided", Operator::Pair(Pair::Div), vec![x, scale], shape.clone());
+    let mut steps = lowering.push_step(node, "rounded", Operator::Unary(Unary::Round), vec![steps], shape.clone());
+    if let Some(zero_point) = zero_point {
+        let zero_point = cast(lowering, node, "zero", zero_point, ElementType::F32);
+        let zero_point = along(lowering, node, "zero_along", zero_point, &shape)?;
+        steps = lowering.push_step(node, "moved", binary(Binary::Add), vec![steps, zero_point], shape.clone());
+    }
+    let saturate = Operator::Unary(Unary::Clamp(Clamp { min: Some(low), max: Some(high) }));
+    let steps = lowering.push_step(node, "saturated", saturate, vec![steps], shape.clone());
+    lowering.push_output(node, 0, Operator::Cast, vec![steps], shape, to);
+    Ok(())
+}
+
+fn binary(function: Binary) -> Operator {
+    Operator::Binary { function, clamp: Clamp::default() }
+}
+
+fn cast(lowering: &mut Lowering, node: &OnnxNode, step: &str, x: TensorId, to: ElementType) -> TensorId {
+    if lowering.element_type(x) == to {
+        return x;
+    }
+    let shape = lowering.shape_of(x).to_vec();
+    lowering.push_typed_step(node, step, Operator::Cast, vec![x], shape, to)
+}
+
+/// One number, or one for each slice along the node's axis, in a shape that broadcasts to the tensor's.
+fn along(
+    lowering: &mut Lowering,
+    node: &OnnxNode,
+    step: &str,
+    parameter: TensorId,
+    shape: &[usize],
+) -> Result<TensorId, Refusal> {
+    let own = lowering.shape_of(parameter).to_vec();
+    if own.iter().product::<usize>() == 1 {
+        let one = vec![1; shape.len().min(1)];
+        return Ok(match own == one {
+            true => parameter,
+            false => lowering.push_step(node, step, Operator::Reshape, vec![parameter], one),
+        });
+    }
+    let axis = axis(int(node, "axis", 1)?, shape.len())?;
+    if own.len() != 1 || own[0] != shape[axis] || int(node, "block_size", 0)? != 0 {
+        return Err(Refusal::new(
+            format!("its scales of shape {own:?} do not belong to slices along axis {axis} of {shape:?}"),
+            "quantize per tensor or along one axis, not in blocks",
+        ));
+    }
+    let mut wide = vec![1; shape.len()];
+    wide[axis] = own[0];
+    Ok(lowering.push_step(node, step, Operator::Reshape, vec![parameter], wide))
+}
+
+/// Whether a node of the two has to be computed as it is written.
+pub fn is_plain(lowering: &Lowering, node: &OnnxNode) -> bool {
+    let several = |i: usize| lowering.known(node, i).is_ok_and(|v| v.is_some_and(|v| v.n_elements() > 1));
+    let at_run_time = |i: usize| node.inputs.get(i).is_some_and(|n| !n.is_empty()) && !lowering.is_constant(node, i);
+    at_run_time(1) || at_run_time(2) || several(1) || lowering.is_constant(node, 0)
+}
