@@ -66,11 +66,6 @@ impl<'a, 'i> StepContext<'a, 'i> {
         StepContext { image, step, arena }
     }
 
-    /// The image, the step and the arena.
-    pub(super) fn raw_parts(&mut self) -> (&Image<'i>, &StepView<'i>, &mut [u8]) {
-        (self.image, self.step, self.arena)
-    }
-
     /// The operator's parameters.
     pub fn parameters(&self) -> &'i [u8] {
         self.step.parameters

@@ -3,7 +3,6 @@
 //! Each operator and precision is one [`Operator`] value with its own code, so that a firmware
 //! which lists only the operators of its models links only those.
 
-mod apart;
 pub mod armv7em;
 pub mod batch_matmul;
 pub mod binary;

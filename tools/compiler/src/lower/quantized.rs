@@ -4,8 +4,8 @@
 //! is lowered and simplified like a float model: QuantizeLinear becomes [`Unary::Snap`], DequantizeLinear nothing. uint8
 //! steps are int8 steps 128 lower.
 
-use super::{Refusal, steps};
 use super::context::{Lowering, int};
+use super::{Refusal, steps};
 use crate::array::{Array, ArrayData};
 use crate::graph::{Grid, Operator, Quantization, Unary};
 use crate::import::{Attribute, Imported, OnnxNode};

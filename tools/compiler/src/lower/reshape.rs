@@ -170,19 +170,6 @@ pub fn dropout(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> 
     }
 }
 
-/// Cast to the type that the tensor has already.
-pub fn cast(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
-    let x = lowering.input(node, 0)?;
-    let (name, _) = lowering.result(node)?;
-    let to = lowering.imported.facts.get(&name).and_then(|f| f.element_type);
-    if to != Some(tinfer::tensor::ElementType::F32) {
-        let to = to.map_or("another type", |t| t.name());
-        return Err(Refusal::new(format!("it converts float32 to {to}"), "keep the model in float32"));
-    }
-    lowering.alias(&name, x);
-    Ok(())
-}
-
 /// A Constant whose value shape inference could not read.
 pub fn constant(_: &mut Lowering, _: &OnnxNode) -> Result<(), Refusal> {
     Err(Refusal::new("its value is not an array of numbers", "export the model with numeric constants"))
