@@ -34,8 +34,8 @@ use crate::target::Target;
 use crate::trim::{ConstantChannels, TrimReport, Trimmed, trim_for};
 use auto::{Choice, Search};
 use calibration::Calibration;
+use crate::whole_file::write_whole;
 use serde::Serialize;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use tinfer::image::Image;
 use tinfer::isa::Isa;
@@ -258,31 +258,8 @@ impl Converted {
     /// # Errors
     /// [`CompileError::File`]
     pub fn write(&self, path: &Path) -> Result<(), CompileError> {
-        let failed = |reason: String| CompileError::File { action: "write", path: path.display().to_string(), reason };
-        if path.is_dir() {
-            return Err(failed("it is a directory".into()));
-        }
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // Beside the target, because only a rename within one file system replaces it in one step.
-        let mut builder = tempfile::Builder::new();
-        let mut file = builder.prefix(".tinfer-").tempfile_in(folder).map_err(|e| failed(e.to_string()))?;
-        file.write_all(&self.image).and_then(|()| file.as_file().sync_all()).map_err(|e| failed(e.to_string()))?;
-        readable_by_all(file.as_file()).map_err(|e| failed(e.to_string()))?;
-        file.persist(path).map_err(|e| failed(e.error.to_string()))?;
-        Ok(())
+        write_whole(path, &self.image)
     }
-}
-
-/// Temporary files are private; images are as public as any file that a compiler writes.
-#[cfg(unix)]
-fn readable_by_all(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_: &std::fs::File) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// Converts a model.

@@ -27,3 +27,4 @@ pub mod strip_rows;
 pub mod target;
 pub mod trim;
 pub mod verify;
+mod whole_file;
