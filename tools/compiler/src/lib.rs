@@ -21,6 +21,7 @@ pub mod pack;
 pub mod passes;
 pub mod plan;
 pub mod quantize;
+pub mod report;
 pub mod runner;
 pub mod samples;
 pub mod strip_rows;

@@ -5,19 +5,20 @@ mod device;
 mod layers;
 
 pub use device::{DeviceLayerReport, DeviceReport, DeviceRun, DeviceStep};
+pub(crate) use layers::LayerComparison;
 
 use crate::aligned::AlignedBytes;
 use crate::array::Array;
 use crate::convert::Progress;
-use crate::engine::{Signature, arrays};
+use crate::engine::{Signature, arrays, float_image};
 use crate::error::CompileError;
 use crate::import::{ImportOptions, Imported, Interface, Reference, import};
 use crate::inspect::{precision, steps};
 use crate::metrics::{Accuracy, Comparison, n_classes};
+use crate::report::{self, Evidence};
 use crate::runner::ImageRunner;
 use crate::samples::Samples;
 use device::DeviceComparison;
-use layers::LayerComparison;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tinfer::image::doc;
@@ -39,6 +40,8 @@ pub struct VerifyRequest {
     pub max_accuracy_drop: Option<f64>,
     /// Samples that the device runs as well.
     pub n_device_samples: usize,
+    /// Where to write a page for people.
+    pub report: Option<PathBuf>,
 }
 
 /// Its fields are keys of `tinfer verify --json`.
@@ -66,6 +69,8 @@ pub struct VerifyReport {
     pub device: Option<DeviceReport>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// The page for people.
+    pub report: Option<String>,
 }
 
 /// One output of the image against the reference.
@@ -106,7 +111,8 @@ pub struct LayerReport {
 /// Runs one sample, given as the image takes it, on a board.
 pub type RunOnDevice<'a, E> = dyn FnMut(&[Vec<u8>]) -> Result<DeviceRun, E> + 'a;
 
-/// Runs the float model and the image over the samples, and the first ones on `device`, and compares.
+/// Runs the float model and the image over the samples, and the first ones on `device`, and compares. Writes the page that
+/// the request names.
 ///
 /// `device` takes the inputs in the image's own form and gives what the board computed.
 ///
@@ -119,14 +125,22 @@ pub fn verify<E: From<CompileError>>(
     mut device: Option<&mut RunOnDevice<'_, E>>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<VerifyReport, E> {
-    let mut comparison = Setup::new(request, bytes)?;
+    // What int8 costs is told from what the lowering costs by an image that has only the latter.
+    let float = request.report.as_ref().map(|_| float_image(&request.model, &request.dims, progress));
+    let mut comparison = Setup::new(request, bytes, float.as_ref())?;
     let n = comparison.samples.len();
     for idx in 0..n {
         progress(Progress { stage: "comparing", done: idx, total: n });
         let on_device = device.as_mut().filter(|_| idx < request.n_device_samples);
         comparison.compare(idx, on_device)?;
     }
-    Ok(comparison.report(request, on))
+    let evidence = comparison.evidence();
+    let mut verified = comparison.report(request, on);
+    if let (Some(path), Some(evidence)) = (&request.report, &evidence) {
+        report::write(path, request, bytes, &verified, evidence)?;
+        verified.report = Some(path.display().to_string());
+    }
+    Ok(verified)
 }
 
 /// Reference, image, samples, and what was found so far.
@@ -141,19 +155,41 @@ struct Setup<'i> {
     accuracy: [Accuracy; 2],
     device: Option<DeviceComparison>,
     warnings: Vec<String>,
+    /// What only the page shows.
+    evidence: Option<Evidence>,
+    /// A float32 image of the same model.
+    float: Option<(ImageRunner<'i>, LayerComparison)>,
 }
 
 impl<'i> Setup<'i> {
-    fn new(request: &VerifyRequest, bytes: &'i AlignedBytes) -> Result<Self, CompileError> {
+    fn new(
+        request: &VerifyRequest,
+        bytes: &'i AlignedBytes,
+        float: Option<&'i Result<AlignedBytes, CompileError>>,
+    ) -> Result<Self, CompileError> {
         let imported = import(&request.model, &ImportOptions { dims: request.dims.clone() })?;
         let not_an_image = |reason| CompileError::NotAnImage { path: request.image.display().to_string(), reason };
         let runner = ImageRunner::new(bytes).map_err(not_an_image)?;
-        let warnings = check_same_model(request, &imported, &runner)?;
+        let mut warnings = check_same_model(request, &imported, &runner)?;
         let signature = Signature::of_image(&runner);
         let about = Signature::of_onnx(&request.model, &imported)?;
         // An older image may lack what model.toml says by now.
         let with_pictures = if signature.preprocess.is_empty() { &about } else { &signature };
         let samples = with_pictures.load(&request.inputs)?;
+        let shown = || Signature { preprocess: with_pictures.preprocess.clone(), ..signature.clone() };
+        let evidence = request.report.as_ref().map(|_| Evidence::new(&runner, shown()));
+        let float = match float {
+            Some(Ok(bytes)) => {
+                let runner = ImageRunner::new(bytes).map_err(not_an_image)?;
+                let layers = LayerComparison::new(&runner);
+                Some((runner, layers))
+            }
+            Some(Err(reason)) => {
+                warnings.push(format!("the report says nothing of float32 layers: {reason}"));
+                None
+            }
+            None => None,
+        };
         Ok(Setup {
             reference: Reference::new(&imported)?,
             layers: LayerComparison::new(&runner),
@@ -164,6 +200,8 @@ impl<'i> Setup<'i> {
             samples,
             runner,
             warnings,
+            evidence,
+            float,
         })
     }
 
@@ -173,8 +211,13 @@ impl<'i> Setup<'i> {
         device: Option<&mut &mut RunOnDevice<'_, E>>,
     ) -> Result<(), E> {
         let sample = self.samples.get(idx).map_err(CompileError::from)?;
-        let expected = self.layers.run_reference(&self.reference, &sample.inputs)?;
+        let mut comparisons = vec![&mut self.layers];
+        comparisons.extend(self.float.as_mut().map(|(_, layers)| layers));
+        let expected = LayerComparison::run_reference(&mut comparisons, &self.reference, &sample.inputs)?;
         let inputs = arrays(&sample);
+        if let Some((runner, layers)) = &mut self.float {
+            layers.run_image(runner, &inputs)?;
+        }
         let (found, digests) = self.layers.run_image(&mut self.runner, &inputs)?;
         for (i, output) in self.signature.outputs.iter().enumerate() {
             let (expected, found) = (expected[i].to_f32(), found[i].to_f32());
@@ -188,6 +231,9 @@ impl<'i> Setup<'i> {
             self.accuracy[0].add(&a, label);
             self.accuracy[1].add(&b, label);
         }
+        if let Some(evidence) = &mut self.evidence {
+            evidence.add(&sample, &self.layers, &expected, &found);
+        }
         if let Some(run) = device {
             let encoded = self.runner.encode_inputs(&inputs).map_err(CompileError::from)?;
             let seen = run(&encoded)?;
@@ -198,6 +244,15 @@ impl<'i> Setup<'i> {
             self.device.get_or_insert_with(|| DeviceComparison::new(digests.len())).add(&seen, &digests, same_outputs);
         }
         Ok(())
+    }
+
+    /// What the page shows, complete.
+    fn evidence(&mut self) -> Option<Evidence> {
+        let mut evidence = self.evidence.take()?;
+        if let Some((_, layers)) = &self.float {
+            evidence.set_float(layers.sqnr_db_by_origin().into_iter().map(|(name, db)| (name, bounded(db))).collect());
+        }
+        Some(evidence)
     }
 
     fn report(self, request: &VerifyRequest, on: &str) -> VerifyReport {
@@ -231,6 +286,7 @@ impl<'i> Setup<'i> {
             layers,
             device,
             warnings: self.warnings,
+            report: None,
         }
     }
 }
@@ -324,6 +380,7 @@ mod tests {
             min_sqnr_db: None,
             max_accuracy_drop,
             n_device_samples: 3,
+            report: None,
         }
     }
 

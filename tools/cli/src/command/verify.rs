@@ -37,15 +37,12 @@ pub struct Options {
     /// Fix a dynamic dimension, as for convert
     #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
     dims: Vec<(String, usize)>,
-    /// A report for people
-    #[arg(long, value_name = "OUT.html", hide = true)]
+    /// Write a page with plots of all this: one file that needs no network
+    #[arg(long, value_name = "OUT.html")]
     report: Option<PathBuf>,
 }
 
 pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure> {
-    if options.report.is_some() {
-        return Err(Failure::not_available("--report".into(), "leave it away: the same numbers are printed"));
-    }
     let place = Place::parse(&options.on)?;
     let (image, bytes) = ModelFile::open(&options.image)?.into_image("verifying")?;
     let request = VerifyRequest {
@@ -56,6 +53,7 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
         min_sqnr_db: options.min_sqnr,
         max_accuracy_drop: options.max_accuracy_drop,
         n_device_samples: options.device_samples,
+        report: options.report.clone(),
     };
     let mut progress = |p| patience.note(p);
     let report = match &place {
@@ -111,6 +109,9 @@ fn text(report: &VerifyReport) -> String {
     }
     for missed in &report.missed {
         let _ = writeln!(text, "MISSED: {missed}");
+    }
+    if let Some(path) = &report.report {
+        let _ = writeln!(text, "report: {path}");
     }
     text + if report.passed { "passed" } else { "not passed" }
 }

@@ -15,6 +15,7 @@ mod picture;
 mod tests;
 
 pub use error::SampleError;
+pub(crate) use picture::order_in;
 
 use crate::array::{Array, FirstDimension, NamedArray, read_npy, read_npz};
 use crate::graph::Port;

@@ -62,7 +62,7 @@ impl PictureReader {
 }
 
 /// Whether a shape is `[.., H, W, C]`, `[.., C, H, W]`, or `[.., H, W]` and `[.., H W]` for one channel.
-fn order_in(shape: &[usize], width: usize, height: usize, channels: usize) -> Option<PixelOrder> {
+pub(crate) fn order_in(shape: &[usize], width: usize, height: usize, channels: usize) -> Option<PixelOrder> {
     let n_elements: usize = shape.iter().product();
     if n_elements != width * height * channels {
         return None;

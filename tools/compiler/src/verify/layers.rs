@@ -11,7 +11,7 @@ use tinfer::session::{Observer, StepDone};
 use tinfer::tensor::Quantization;
 
 /// Comparisons of all steps, over samples.
-pub(super) struct LayerComparison {
+pub(crate) struct LayerComparison {
     /// ONNX tensor, order of its axes and channels for each step that has one.
     origins: Vec<Option<Origin>>,
     comparisons: Vec<Comparison>,
@@ -27,16 +27,20 @@ impl LayerComparison {
         LayerComparison { comparisons: vec![Comparison::default(); origins.len()], origins, expected }
     }
 
-    /// Runs the float model and keeps what the steps will be compared with; returns its outputs.
+    /// Runs the float model and keeps what the steps of each comparison will be compared with; returns its outputs.
     pub(super) fn run_reference(
-        &mut self,
+        comparisons: &mut [&mut Self],
         reference: &Reference,
         inputs: &[NamedArray],
     ) -> Result<Vec<Array>, CompileError> {
-        self.expected.values_mut().for_each(|kept| *kept = Array::f32(vec![0], vec![]));
+        for comparison in comparisons.iter_mut() {
+            comparison.expected.values_mut().for_each(|kept| *kept = Array::f32(vec![0], vec![]));
+        }
         let outputs = reference.run_with_taps(inputs, &mut |name, values| {
-            if let Some(kept) = self.expected.get_mut(name) {
-                *kept = values.clone();
+            for comparison in comparisons.iter_mut() {
+                if let Some(kept) = comparison.expected.get_mut(name) {
+                    *kept = values.clone();
+                }
             }
         })?;
         Ok(outputs.into_iter().map(|o| o.array).collect())
@@ -58,9 +62,23 @@ impl LayerComparison {
         self.comparisons.iter().map(|c| (c.n_samples() > 0).then(|| c.sqnr_db())).collect()
     }
 
-    fn compare(&mut self, index: usize, quantization: &Quantization, found: &[f32]) {
-        let Some(Some(Origin { name, permutation: axes, kept, rows })) = self.origins.get(index) else { return };
-        let Some(expected) = self.expected.get(name).filter(|e| !e.shape.contains(&0)) else { return };
+    /// The lowest SQNR among the steps that hold each ONNX tensor, in dB.
+    pub(super) fn sqnr_db_by_origin(&self) -> HashMap<String, f64> {
+        let mut found = HashMap::new();
+        for (origin, comparison) in self.origins.iter().zip(&self.comparisons) {
+            let Some(origin) = origin.as_ref().filter(|_| comparison.n_samples() > 0) else { continue };
+            let db: &mut f64 = found.entry(origin.name.clone()).or_insert(f64::INFINITY);
+            *db = db.min(comparison.sqnr_db());
+        }
+        found
+    }
+
+    /// What the float model computed for a step's result in the current sample, in the image's order, of all rows.
+    ///
+    /// Integers of a quantized model are real values by `quantization`.
+    pub(crate) fn reference_values(&self, index: usize, quantization: &Quantization) -> Option<Vec<f32>> {
+        let Origin { name, permutation: axes, kept, .. } = self.origins.get(index)?.as_ref()?;
+        let expected = self.expected.get(name).filter(|e| !e.shape.contains(&0))?;
         let values = match &expected.data {
             ArrayData::I8(steps) => steps.iter().map(|&q| quantization.dequantize(i32::from(q))).collect(),
             // A uint8 tensor is held as int8, 128 lower.
@@ -72,11 +90,15 @@ impl LayerComparison {
             true => transposed(&expected.shape, axes).into_iter().map(|i| values[i]).collect(),
             false => values,
         };
-        let kept = kept.as_ref().map(|kept| kept.select(&expected));
-        let expected = match kept {
-            Some(kept) => kept.unwrap_or_default(),
-            None => expected,
-        };
+        match kept {
+            Some(kept) => Some(kept.select(&expected).unwrap_or_default()),
+            None => Some(expected),
+        }
+    }
+
+    fn compare(&mut self, index: usize, quantization: &Quantization, found: &[f32]) {
+        let Some(expected) = self.reference_values(index, quantization) else { return };
+        let rows = self.origins.get(index).and_then(|o| o.as_ref()?.rows);
         let expected = match rows {
             Some(rows) => rows.select(&expected, found.len()).unwrap_or_default(),
             None => &expected,
