@@ -13,6 +13,7 @@ mod process;
 mod program;
 mod project;
 mod realtime;
+mod screenshot;
 mod setup;
 mod sizes;
 mod smoke;
@@ -59,6 +60,8 @@ enum Task {
     Sizes(sizes::Options),
     /// Compute the worst-case stack of every operator, from the linked firmware of every board
     Stack(stack::Options),
+    /// Draw the pages of `tinfer verify --report` in a browser, light and dark, wide and narrow
+    ReportScreenshot(screenshot::Options),
     /// Rewrite the generated tables of the documentation
     Docs(docs::Options),
 }
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&project, &options),
         Task::Sizes(options) => sizes::run(&project, &options),
         Task::Stack(options) => stack::run(&project, &options),
+        Task::ReportScreenshot(options) => screenshot::run(&project, &options),
         Task::Docs(options) => docs::run(&project, &options),
     });
     match outcome {
