@@ -39,7 +39,7 @@ def write(operator, case, inputs, parameters, y, **more):
     for name, value in (arrays | dict(y=y)).items():
         dims = "".join(f" {d}" for d in value.shape)
         numbers = value.astype(np.uint8) if value.dtype == np.bool_ else value
-        lines.append(f"{name} {TYPES[value.dtype.name]}{dims}: {' '.join(str(v) for v in numbers.ravel())}")
+        lines.append(f"{name} {TYPES[value.dtype.name]}{dims}: {' '.join(str(v) for v in numbers.ravel())}".rstrip())
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{operator}.{case}.txt").write_text("\n".join(lines) + "\n")
 

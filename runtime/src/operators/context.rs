@@ -153,7 +153,7 @@ impl<'a, 'i> StepContext<'a, 'i> {
     }
 
     /// Output `o` beside all inputs, however many there are; `None` from [`Inputs::get`] for one that it overlaps.
-    pub fn parts<O: Pod>(&mut self, o: usize) -> Option<(Inputs<'_, 'i>, &mut [O])> {
+    pub fn beside_output<O: Pod>(&mut self, o: usize) -> Option<(Inputs<'_, 'i>, &mut [O])> {
         let range = arena_range(&self.output(o)?)?;
         let (below, rest) = self.arena.split_at_mut_checked(range.start)?;
         let (output, above) = rest.split_at_mut_checked(range.len())?;

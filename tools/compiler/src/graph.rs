@@ -11,10 +11,12 @@
 
 mod constant;
 mod pair;
+mod reduction;
 mod unary;
 
 pub use constant::Constant;
 pub use pair::Pair;
+pub use reduction::{Normalization, Reduction};
 pub use unary::Unary;
 mod movement;
 

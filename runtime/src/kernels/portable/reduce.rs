@@ -298,7 +298,7 @@ mod tests {
         }
         assert_eq!(of(ReduceFunction::LogSumExp, [f32::NEG_INFINITY; 3]), f32::NEG_INFINITY);
         assert_eq!(of(ReduceFunction::LogSumExp, [f32::INFINITY, 0.0, 0.0]), f32::INFINITY);
-        assert!((of(ReduceFunction::LogSumExp, [1000.0, 1000.0, -1000.0]) - 1000.693_1).abs() < 1e-3);
+        assert!((of(ReduceFunction::LogSumExp, [1000.0, 1000.0, -1000.0]) - 1_000.693_1).abs() < 1e-3);
         let mut y = [0i32];
         reduce(&all, ReduceFunction::Sum, &[i32::MAX, 1, 0], &mut y).unwrap();
         assert_eq!(y, [i32::MIN]);

@@ -65,7 +65,7 @@ where
     i64: CastTo<T>,
 {
     let from = ctx.input(0)?.element_type;
-    let (inputs, output) = ctx.parts::<T>(0)?;
+    let (inputs, output) = ctx.beside_output::<T>(0)?;
     match from {
         ElementType::F32 => cast::<f32, T>(inputs.get(0)?, output),
         ElementType::I8 => cast::<i8, T>(inputs.get(0)?, output),
@@ -79,7 +79,7 @@ where
 
 fn run_to_bool(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let from = ctx.input(0)?.element_type;
-    let (inputs, output) = ctx.parts::<u8>(0)?;
+    let (inputs, output) = ctx.beside_output::<u8>(0)?;
     match from {
         ElementType::F32 => cast_to_bool::<f32>(inputs.get(0)?, output),
         ElementType::I8 | ElementType::U8 | ElementType::Bool => cast_to_bool::<u8>(inputs.get(0)?, output),

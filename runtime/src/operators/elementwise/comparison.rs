@@ -66,6 +66,6 @@ fn check(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, 
 fn run<T: Pod + PartialOrd>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let loops = loops(ctx)?;
     let relation = ComparisonRecord::view(ctx.parameters())?;
-    let (inputs, output) = ctx.parts::<u8>(0)?;
+    let (inputs, output) = ctx.beside_output::<u8>(0)?;
     compare::<T>(&loops, relation, inputs.get(0)?, inputs.get(1)?, output)
 }

@@ -122,7 +122,7 @@ fn run_power<T: Integer + Pod>(
 ) -> Option<()> {
     let loops = loops(ctx)?;
     let is_float = ctx.input(1)?.element_type == ElementType::F32;
-    let (inputs, output) = ctx.parts::<T>(0)?;
+    let (inputs, output) = ctx.beside_output::<T>(0)?;
     let a = inputs.get::<T>(0)?;
     if is_float {
         pairs(&loops, a, inputs.get::<f32>(1)?, output, |a, n| {

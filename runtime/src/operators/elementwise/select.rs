@@ -45,6 +45,6 @@ fn check<const BYTES: usize>(operands: &StepOperands<'_>) -> Result<u64, &'stati
 
 fn run<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let loops = loops(&ctx.input(0)?, &ctx.input(1)?, &ctx.input(2)?, &ctx.output(0)?)?;
-    let (inputs, output) = ctx.parts::<T>(0)?;
+    let (inputs, output) = ctx.beside_output::<T>(0)?;
     select(&loops, inputs.get(0)?, inputs.get(1)?, inputs.get(2)?, output)
 }

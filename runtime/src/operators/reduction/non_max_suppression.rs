@@ -88,7 +88,7 @@ fn check(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
 fn run(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let record = NonMaxSuppressionRecord::view(ctx.parameters())?;
     let [n_batches, n_classes, n_boxes] = sizes(&ctx.input(0)?, &ctx.input(1)?)?;
-    let (inputs, rows) = ctx.parts::<i64>(0)?;
+    let (inputs, rows) = ctx.beside_output::<i64>(0)?;
     let sizes = NonMaxSuppression {
         n_batches,
         n_classes,

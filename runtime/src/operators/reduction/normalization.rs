@@ -133,7 +133,7 @@ fn check(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
 fn run(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let record = NormalizationRecord::view(ctx.parameters())?;
     let n_inputs = ctx.n_inputs();
-    let (inputs, output) = ctx.parts::<f32>(0)?;
+    let (inputs, output) = ctx.beside_output::<f32>(0)?;
     let (x, geometry) = (inputs.get(0)?, record.geometry());
     match record.result {
         NormalizationResult::Normalized => {

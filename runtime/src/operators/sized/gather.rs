@@ -80,7 +80,7 @@ fn check(operands: &StepOperands<'_>, size_bytes: usize) -> Result<u64, &'static
 fn run<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let shapes = shapes(ctx.parameters(), &ctx.input(0)?)?;
     let element_type = ctx.input(1)?.element_type;
-    let (inputs, output) = ctx.parts::<T>(0)?;
+    let (inputs, output) = ctx.beside_output::<T>(0)?;
     let source = inputs.get(0)?;
     match element_type {
         ElementType::I64 => portable::gather(&shapes, inputs.get::<i64>(1)?, source, output),
@@ -120,7 +120,7 @@ fn check_elements(operands: &StepOperands<'_>, size_bytes: usize) -> Result<u64,
 fn run_elements<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let (view, along) = view(ctx.parameters(), &ctx.input(0)?, &ctx.output(0)?)?;
     let element_type = ctx.input(1)?.element_type;
-    let (inputs, output) = ctx.parts::<T>(0)?;
+    let (inputs, output) = ctx.beside_output::<T>(0)?;
     let source = inputs.get(0)?;
     match element_type {
         ElementType::I64 => portable::gather_elements(&view, along, inputs.get::<i64>(1)?, source, output),

@@ -62,7 +62,7 @@ fn check(operands: &StepOperands<'_>, size_bytes: usize) -> Result<u64, &'static
 fn run<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let Gather { n, inner, .. } = shapes(ctx.parameters(), &ctx.output(0)?)?;
     let element_type = ctx.input(1)?.element_type;
-    let (inputs, output) = ctx.parts::<T>(0)?;
+    let (inputs, output) = ctx.beside_output::<T>(0)?;
     let values = *inputs.get::<T>(0)?.first_chunk()?;
     match element_type {
         ElementType::F32 => one_hot(n, inner, values, inputs.get::<f32>(1)?, output),

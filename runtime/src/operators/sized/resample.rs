@@ -131,20 +131,20 @@ fn tables<'b>(record: &ResampleRecord, inputs: &Inputs<'b, '_>) -> Option<[Taps<
 fn run_nearest<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let record = ResampleRecord::view(ctx.parameters())?;
     let shapes = record.shapes(&ctx.input(0)?, &ctx.output(0)?)?;
-    let (inputs, output) = ctx.parts::<T>(0)?;
+    let (inputs, output) = ctx.beside_output::<T>(0)?;
     resample_nearest(&shapes, tables(&record, &inputs)?, inputs.get(0)?, output)
 }
 
 fn run_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let record = ResampleRecord::view(ctx.parameters())?;
     let shapes = record.shapes(&ctx.input(0)?, &ctx.output(0)?)?;
-    let (inputs, output) = ctx.parts::<f32>(0)?;
+    let (inputs, output) = ctx.beside_output::<f32>(0)?;
     resample_f32(&shapes, tables(&record, &inputs)?, record.beyond, inputs.get(0)?, output)
 }
 
 fn run_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let record = ResampleRecord::view(ctx.parameters())?;
     let shapes = record.shapes(&ctx.input(0)?, &ctx.output(0)?)?;
-    let (inputs, output) = ctx.parts::<i8>(0)?;
+    let (inputs, output) = ctx.beside_output::<i8>(0)?;
     resample_i8(&shapes, tables(&record, &inputs)?, inputs.get(0)?, output)
 }

@@ -174,6 +174,6 @@ fn axis(ctx: &StepContext<'_, '_>, output: u32) -> Option<ResizeAxis> {
 fn run(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let [output, columns] = *ctx.output(0)?.shape.dims().first_chunk()?;
     let axis = axis(ctx, output)?;
-    let (_, table) = ctx.parts::<i32>(0)?;
+    let (_, table) = ctx.beside_output::<i32>(0)?;
     axis.fill(columns as usize / 2, table)
 }

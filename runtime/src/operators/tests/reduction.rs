@@ -91,12 +91,22 @@ fn reductions_refuse_what_their_kernels_cannot_bear() {
     );
     let ints = Tensor::plain(ElementType::I32, &[2, 3], &[7i32; 6]);
     check(
-        &Case::new(&REDUCE_I32, &[ints.clone()], Tensor::plain(ElementType::I32, &[2], &[0i32; 2]), &record.emit()),
+        &Case::new(
+            &REDUCE_I32,
+            core::slice::from_ref(&ints),
+            Tensor::plain(ElementType::I32, &[2], &[0i32; 2]),
+            &record.emit(),
+        ),
         &[("its element type does not have its function", |c| put(c, 0, &[6]))],
     );
     let record = TopKRecord { axis: 4, order: Order::Ascending, result: TopKResult::Values };
     check(
-        &Case::new(&TOP_K_I32, &[ints.clone()], Tensor::plain(ElementType::I32, &[2, 2], &[0i32; 4]), &record.emit()),
+        &Case::new(
+            &TOP_K_I32,
+            core::slice::from_ref(&ints),
+            Tensor::plain(ElementType::I32, &[2, 2], &[0i32; 4]),
+            &record.emit(),
+        ),
         &[
             ("unknown order", |c| put(c, 1, &[2])),
             ("unknown result", |c| put(c, 2, &[2])),

@@ -267,9 +267,6 @@ const INSTEAD: &[(&[&str], &str)] = &[
         &["LpPool", "GlobalLpPool"],
         "MaxPool, AveragePool, GlobalAveragePool and GlobalMaxPool are the nearest supported forms",
     ),
-    (&["ArgMax", "ArgMin", "TopK", "Hardmax"], "end the model at the scores and choose in the program"),
-    (&["LogSoftmax"], "end the model at the scores or at Softmax"),
-    (&["Exp", "Log"], "end the model at the scores or at Softmax"),
     (&["LSTM", "GRU", "RNN"], "one-dimensional Conv is the nearest supported form"),
     (&["If", "Loop", "Scan"], "export the model without control flow"),
 ];

@@ -118,7 +118,7 @@ fn lower(lowering: &mut Lowering, node: &OnnxNode, function: ReduceFunction) -> 
             false => Some(shape[i]),
         })
         .collect();
-    if function == ReduceFunction::Mean && element_type == ElementType::F32 {
+    if function == ReduceFunction::Mean && element_type == ElementType::F32 && !is_statistic(lowering, node) {
         match (shape.len(), &axes[..]) {
             (3, [2]) | (4, [2, 3]) => return pool::mean(lowering, node, x, result, pool::Channels::First),
             (3, [1]) | (4, [1, 2]) => return pool::mean(lowering, node, x, result, pool::Channels::Last),
@@ -128,6 +128,22 @@ fn lower(lowering: &mut Lowering, node: &OnnxNode, function: ReduceFunction) -> 
     let operator = Operator::Reduction(Reduction::Reduce { function, axes: Some(axes), keeps_dims });
     lowering.push_output(node, 0, operator, vec![x], result, element_type);
     Ok(())
+}
+
+/// Whether a mean belongs to a normalization that is spelled out: it is subtracted from something, or a root is drawn of it.
+fn is_statistic(lowering: &Lowering, node: &OnnxNode) -> bool {
+    let mut names: Vec<&str> = node.outputs.iter().map(|o| &**o).collect();
+    // Node by node in the order of execution: what only passes a value on, or adds epsilon.
+    for reader in &lowering.imported.nodes {
+        if reader.inputs.iter().any(|i| names.contains(&&**i)) {
+            match &*reader.operator {
+                "Sub" | "Sqrt" | "Pow" => return true,
+                "Cast" | "Identity" | "Add" => names.extend(reader.outputs.iter().map(|o| &**o)),
+                _ => {}
+            }
+        }
+    }
+    false
 }
 
 /// ArgMax.

@@ -222,7 +222,7 @@ pub fn pad(graph: &mut Graph, i: usize) -> bool {
 }
 
 /// Node `first` computes the result of node `second`, which follows it and goes away.
-fn take_over(graph: &mut Graph, first: usize, second: usize) {
+pub(super) fn take_over(graph: &mut Graph, first: usize, second: usize) {
     let (x, y) = (graph.nodes[first].outputs[0], graph.nodes[second].outputs[0]);
     // The place of `first` is before every reader of `y`, whose tensor keeps name and origin.
     graph.nodes[first].outputs[0] = y;

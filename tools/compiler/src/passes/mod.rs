@@ -7,6 +7,7 @@ mod absorb;
 mod fuse;
 mod hoist;
 mod layout;
+mod normalization;
 mod origin;
 mod permutation;
 mod report;
@@ -69,6 +70,9 @@ fn sweep(graph: &mut Graph, n_rewrites: &mut usize, most: usize) -> bool {
 }
 
 const RULES: &[Rule] = &[
+    // Before anything moves into its parts.
+    normalization::spelled_out,
+    normalization::factors,
     layout::fold_constant,
     layout::compose,
     layout::drop_identity,

@@ -1,6 +1,7 @@
 //! Passes keep every output, and leave no transpose where none is needed.
 
 mod images;
+mod normalization;
 
 use super::{Simplified, simplify};
 use crate::array::NamedArray;
