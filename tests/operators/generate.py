@@ -146,10 +146,13 @@ def batch_matmul():
         "stack": ((3, 4, 5), (3, 5, 18), False),
         "shared_right": ((2, 4, 7), (1, 7, 3), False),
         "transposed": ((2, 3, 6), (2, 6, 4), True),
+        "broadcast_both_ways": ((3, 1, 4, 5), (1, 2, 5, 3), False),
+        "broadcast_rank_5": ((2, 1, 3, 2, 4), (1, 2, 1, 4, 5), True),
+        "fewer_axes": ((3, 5), (2, 2, 5, 4), False),
     }.items():
         r = random("batch_matmul", case)
         a, b = r.normal(size=a_shape).astype(np.float32), r.normal(size=b_shape).astype(np.float32)
-        stored = (lambda m: m.transpose(0, 2, 1)) if transposed else (lambda m: m)
+        stored = (lambda m: m.swapaxes(-1, -2)) if transposed else (lambda m: m)
         layout = dict(layout=[int(transposed)])
         write("batch_matmul_f32", case, **layout, a=a, b=stored(b), y=run("MatMul", [a, b], {}))
         a, b = r.integers(-128, 128, a_shape).astype(np.int8), r.integers(-128, 128, b_shape).astype(np.int8)

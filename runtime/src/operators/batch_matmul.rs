@@ -1,7 +1,7 @@
 //! Matrix products of two tensors that are both computed.
 //!
 //! ```text
-//! inputs:     a [.., M, K], b [.., K, N] or [.., N, K]; batch dimensions equal, or all 1 on one side
+//! inputs:     a [.., M, K], b [.., K, N] or [.., N, K]; batch dimensions broadcast to those of the output
 //! parameters: 0 layout u8 (0 KN, 1 NK); int8: 1 shift u8, 2 limits (2 bytes), 4 multiplier i32 .. 8
 //! ```
 
@@ -10,11 +10,11 @@ use super::{InPlace, Operator, StepOperands};
 use crate::fixed_point::Requantizer;
 use crate::image::TensorView;
 use crate::image::bytes::{RecordWriter, i32_at, u8_at};
-use crate::kernels::geometry::{MatMul, MatrixLayout};
+use crate::kernels::geometry::{MatMul, MatrixLayout, StridedLoops};
 use crate::kernels::parameters::{OutputF32, OutputI8};
 use crate::kernels::portable::{BatchMatMulI8, batch_matmul_f32, batch_matmul_i8};
 use crate::operators::{StepContext, arena_range};
-use crate::tensor::ElementType;
+use crate::tensor::{ElementType, MAX_RANK};
 
 /// int8.
 pub static BATCH_MATMUL_I8: Operator =
@@ -45,7 +45,26 @@ impl BatchMatmulRecord {
     }
 }
 
-fn geometry(parameters: &[u8], a: &TensorView, b: &TensorView, output: &TensorView) -> Option<MatMul> {
+/// The products of a step: some in a row, which a kernel computes at once, and where those rows start.
+struct Products {
+    /// Rows of products, over (a, b, output); the innermost loop is that of [`Products::row`].
+    rows: StridedLoops<3>,
+    row: MatMul,
+}
+
+impl Products {
+    /// Calls `row` with the first elements of a, b and the output, for every row of products.
+    fn for_each_row(&self, row: impl FnMut([usize; 3]) -> Option<()>) -> Option<()> {
+        self.rows.for_each_row(row)
+    }
+
+    fn macs(&self) -> Option<u64> {
+        let all = u64::from(self.rows.n_iterations()?);
+        MatMul { batch: 1, ..self.row }.macs().checked_mul(all)
+    }
+}
+
+fn products(parameters: &[u8], a: &TensorView, b: &TensorView, output: &TensorView) -> Option<Products> {
     let b_layout = match u8_at(parameters, 0)? {
         0 => MatrixLayout::Kn,
         1 => MatrixLayout::Nk,
@@ -58,28 +77,29 @@ fn geometry(parameters: &[u8], a: &TensorView, b: &TensorView, output: &TensorVi
     if a_m != m || b_k != k || b_n != n {
         return None;
     }
-    let product = |dims: &[u32]| dims.iter().try_fold(1u32, |p, &d| p.checked_mul(d));
-    // Either one matrix for all products, or as many as there are products.
-    let stride = |operand: &[u32], matrix: u32| {
-        if operand.iter().all(|&d| d == 1) {
-            Some(0)
-        } else {
-            let same = operand.iter().rev().eq(batch.iter().rev());
-            if same { Some(matrix) } else { None }
+    let mut rows = StridedLoops::broadcast(right_aligned(a_batch), right_aligned(b_batch), right_aligned(batch))?;
+    let matrices = [m.checked_mul(*k)?, k.checked_mul(*n)?, m.checked_mul(*n)?];
+    for (strides, matrix) in rows.strides.iter_mut().zip(matrices) {
+        for stride in strides {
+            *stride = stride.checked_mul(matrix)?;
         }
-    };
-    Some(MatMul {
-        batch: product(batch)?,
-        m: *m,
-        k: *k,
-        n: *n,
-        a_batch_stride: stride(a_batch, m.checked_mul(*k)?)?,
-        b_batch_stride: stride(b_batch, k.checked_mul(*n)?)?,
-        b_layout,
-    })
+    }
+    let [a_batch_stride, b_batch_stride, _] = rows.row_strides();
+    let batch = u32::try_from(rows.row_length()).ok()?;
+    let row = MatMul { batch, m: *m, k: *k, n: *n, a_batch_stride, b_batch_stride, b_layout }.check()?;
+    Some(Products { rows, row })
 }
 
-fn checked(operands: &StepOperands<'_>, element_type: ElementType) -> Result<MatMul, &'static str> {
+/// Batch dimensions as [`StridedLoops::broadcast`] takes them.
+fn right_aligned(batch: &[u32]) -> [u32; MAX_RANK] {
+    let mut dims = [1; MAX_RANK];
+    for (dim, &own) in dims.iter_mut().rev().zip(batch.iter().rev()) {
+        *dim = own;
+    }
+    dims
+}
+
+fn checked(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
     let (a, b) = (operands.input(0, element_type)?, operands.input(1, element_type)?);
     let output = operands.output(0, element_type)?;
     // They are borrowed side by side when the step runs: one and the same, or apart.
@@ -90,7 +110,9 @@ fn checked(operands: &StepOperands<'_>, element_type: ElementType) -> Result<Mat
     {
         return Err("its operands overlap");
     }
-    geometry(operands.parameters(), &a, &b, &output).and_then(MatMul::check).ok_or("its matrices do not fit together")
+    products(operands.parameters(), &a, &b, &output)
+        .and_then(|products| products.macs())
+        .ok_or("its matrices do not fit together")
 }
 
 fn factors(parameters: &[u8], a: &TensorView, b: &TensorView, output: OutputI8) -> Option<BatchMatMulI8> {
@@ -103,27 +125,32 @@ fn factors(parameters: &[u8], a: &TensorView, b: &TensorView, output: OutputI8) 
 }
 
 fn check_i8(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
-    let matmul = checked(operands, ElementType::I8)?;
+    let macs = checked(operands, ElementType::I8)?;
     let (a, b) = (operands.input(0, ElementType::I8)?, operands.input(1, ElementType::I8)?);
     let output = LimitsI8::check(operands, 2)?;
     factors(operands.parameters(), &a, &b, output).ok_or("its multiplier or a zero point is out of range")?;
-    Ok(matmul.macs())
+    Ok(macs)
 }
 
 fn run_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let (a, b, output) = (ctx.input(0)?, ctx.input(1)?, ctx.output(0)?);
-    let matmul = geometry(ctx.parameters(), &a, &b, &output)?;
+    let products = products(ctx.parameters(), &a, &b, &output)?;
     let factors = factors(ctx.parameters(), &a, &b, LimitsI8::of(ctx, 2)?)?;
     let map = ctx.map2()?;
-    batch_matmul_i8(&matmul, &factors, map.a, map.b, map.output)
+    products.for_each_row(|[a, b, output]| {
+        batch_matmul_i8(&products.row, &factors, map.a.get(a..)?, map.b.get(b..)?, map.output.get_mut(output..)?)
+    })
 }
 
 fn check_f32(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
-    Ok(checked(operands, ElementType::F32)?.macs())
+    checked(operands, ElementType::F32)
 }
 
 fn run_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
-    let matmul = geometry(ctx.parameters(), &ctx.input(0)?, &ctx.input(1)?, &ctx.output(0)?)?;
+    let products = products(ctx.parameters(), &ctx.input(0)?, &ctx.input(1)?, &ctx.output(0)?)?;
+    let (row, limits) = (&products.row, &OutputF32::UNBOUNDED);
     let map = ctx.map2()?;
-    batch_matmul_f32(&matmul, &OutputF32::UNBOUNDED, map.a, map.b, map.output)
+    products.for_each_row(|[a, b, output]| {
+        batch_matmul_f32(row, limits, map.a.get(a..)?, map.b.get(b..)?, map.output.get_mut(output..)?)
+    })
 }
