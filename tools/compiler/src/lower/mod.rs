@@ -12,6 +12,7 @@ mod concat;
 mod context;
 mod conv;
 mod depth_space;
+mod einsum;
 mod fold;
 mod gather;
 mod generate;

@@ -4,6 +4,10 @@ use super::context::Lowering;
 use super::{
     Refusal, activation, batch_normalization, binary, cast, concat, conv, depth_space, gather, generate, matmul,
     normalization, pad, pool, quantized, reduction, repeat, reshape, resize, slice, softmax, transpose, unary,
+    Refusal, activation, batch_normalization, binary, cast, concat, conv, depth_space, gather, generate, matmul, pad,
+    pool, quantized, repeat, reshape, resize, slice, softmax, transpose, unary,
+    Refusal, activation, batch_normalization, binary, concat, conv, einsum, matmul, pad, pool, quantized, reshape,
+    softmax, transpose,
 };
 use crate::import::{Imported, OnnxNode};
 
@@ -78,6 +82,8 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("Gather", &[1, 11, 13], "", &["axis"], gather::lower),
     operator("GatherElements", &[11, 13], "", &["axis"], gather::elements),
     operator("Gelu", &[20], "", &["approximate"], unary::gelu),
+    operator("Einsum", &[12], "one or two operands, no diagonals", &["equation"], einsum::lower),
+    operator("Flatten", &[1, 9, 11, 13, 21, 23, 24, 25], "", &["axis"], reshape::lower),
     operator("Gemm", &[7, 9, 11, 13], "", &["alpha", "beta", "transA", "transB"], matmul::gemm),
     operator("GlobalAveragePool", &[1, 22], "1-D and 2-D", &[], pool::global_average_pool),
     operator("GlobalMaxPool", &[1, 22], "1-D and 2-D", &[], pool::global_max_pool),

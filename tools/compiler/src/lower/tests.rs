@@ -200,6 +200,16 @@ pub fn supported_cases() -> Vec<Case> {
         case("MatMul", 13, &[3, 6], vec![w(&[6])], vec![]),
         case("MatMul", 13, &[6], vec![w(&[6, 4])], vec![]),
         case("MatMul", 13, &[2, 5, 6], vec![w(&[2, 6, 3])], vec![]),
+        case("MatMul", 13, &[3, 1, 4, 6], vec![w(&[2, 6, 3])], vec![]),
+        case("Einsum", 12, &[2, 3, 4, 5], vec![w(&[2, 3, 6, 5])], vec![("equation", Attr::S("bhid,bhjd->bhij"))]),
+        case("Einsum", 12, &[2, 4, 3, 5], vec![w(&[2, 6, 3, 5])], vec![("equation", Attr::S("bihd,bjhd->bhij"))]),
+        case("Einsum", 12, &[3, 4], vec![w(&[4, 5])], vec![("equation", Attr::S("ij, jk"))]),
+        case("Einsum", 12, &[2, 3, 4], vec![w(&[4, 5])], vec![("equation", Attr::S("...ij,jk->...ki"))]),
+        case("Einsum", 12, &[3, 4, 5], vec![], vec![("equation", Attr::S("abc->cab"))]),
+        case("Einsum", 12, &[3, 4, 5], vec![], vec![("equation", Attr::S("abc->ca"))]),
+        case("Einsum", 12, &[3, 4, 5], vec![w(&[4, 6])], vec![("equation", Attr::S("abc,bd->ac"))]),
+        case("Einsum", 12, &[7], vec![w(&[7])], vec![("equation", Attr::S("i,i->"))]),
+        case("Einsum", 12, &[3], vec![w(&[4])], vec![("equation", Attr::S("i,j->ji"))]),
         case("Add", 13, &[1, 3, 4, 5], vec![w(&[3, 1, 1])], vec![]),
         case("Sub", 13, &[1, 3, 4, 5], vec![w(&[5])], vec![]),
         case("Mul", 13, &[1, 3, 4, 5], vec![w(&[1, 3, 4, 1])], vec![]),
@@ -470,6 +480,46 @@ fn partial_support_is_an_error() {
         "its axes are not where operator set 18 has them",
     );
     check(case("NoSuchOperator", 13, &[1, 3], vec![], vec![]), "there is no such operator");
+}
+
+#[test]
+fn products_take_operands_that_are_known_at_run_time_only() {
+    let attributes =
+        [("transA", Attr::I(1)), ("transB", Attr::I(1)), ("alpha", Attr::F(0.25)), ("beta", Attr::F(-3.0))];
+    let equation = [("equation", Attr::S("bij,bkj->bki"))];
+    let none: &[(&str, Attr)] = &[];
+    for (operator, shapes, attributes) in [
+        ("Gemm", vec![vec![4, 3], vec![5, 4], vec![1, 5]], &attributes[..]),
+        ("Gemm", vec![vec![4, 3], vec![5, 4], vec![]], &attributes[..]),
+        ("Gemm", vec![vec![4, 3], vec![3, 5], vec![4, 1]], none),
+        ("Gemm", vec![vec![4, 3], vec![3, 5]], none),
+        ("MatMul", vec![vec![3, 1, 2, 4], vec![2, 4, 5]], none),
+        ("MatMul", vec![vec![2, 1, 3, 2, 4], vec![1, 2, 1, 4, 5]], none),
+        ("MatMul", vec![vec![4], vec![2, 4, 5]], none),
+        ("MatMul", vec![vec![3, 2, 4], vec![4]], none),
+        ("Einsum", vec![vec![2, 3, 4], vec![2, 5, 4]], &equation[..]),
+    ] {
+        let names = ["a", "b", "c"].iter().zip(&shapes).map(|(name, _)| *name).collect::<Vec<_>>();
+        let model =
+            names.iter().zip(&shapes).fold(ModelBuilder::new(13), |model, (name, shape)| model.input(name, shape));
+        let imported = model.node(operator, &names, &["y"], attributes).output("y").import().unwrap();
+        let graph = lower(&imported).unwrap();
+        let db = compare(&imported, &graph).unwrap();
+        assert!(db > 120.0, "{operator} {shapes:?}: {db}");
+    }
+}
+
+#[test]
+fn sums_that_are_no_products_are_refused() {
+    let w = |shape: &[usize]| array(shape, 2);
+    for (equation, x, weights, words) in [
+        ("ii->i", &[3, 3][..], vec![], "takes a diagonal"),
+        ("ij,jk,kl->il", &[2, 3], vec![w(&[3, 4]), w(&[4, 5])], "has 3 operands"),
+    ] {
+        let imported = case("Einsum", 12, x, weights, vec![("equation", Attr::S(equation))]).model().import().unwrap();
+        let error = lower(&imported).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 #[test]
