@@ -20,6 +20,7 @@ mod overlap;
 pub mod pool_2d;
 pub mod reduction;
 pub mod require;
+pub mod row_normalization;
 pub mod sized;
 pub mod softmax;
 pub mod unary;
@@ -306,6 +307,9 @@ operators![
     &sized::resample::RESIZE_I8,
     &sized::resize_table::RESIZE_TABLE,
     &sized::shape_given::SHAPE_GIVEN,
+    &row_normalization::ROW_NORMALIZATION_I8,
+    &row_normalization::ROW_NORMALIZATION_I16,
+    &softmax::SOFTMAX_MASKED_I8,
     &armv7em::add::ADD_I8_ARMV7EM,
     &mve::conv_2d::CONV_2D_I8_MVE,
     &mve::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_MVE,

@@ -1,18 +1,22 @@
 //! Softmax and its logarithm over the last axis.
 //!
 //! ```text
-//! inputs int8:    x, table i32 [256], see the kernel; the output has scale 1/256 and zero point -128
+//! inputs int8:    x, table i32 [256], see the kernels; the output has scale 1/256 and zero point -128
 //! inputs float32: x
 //! ```
 
 use super::{InPlace, Operator, StepOperands};
-use crate::kernels::portable::{log_softmax_f32, softmax_f32, softmax_i8, softmax_table_bits};
+use crate::kernels::portable::{log_softmax_f32, softmax_f32, softmax_i8, softmax_masked_i8, softmax_table_bits};
 use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// int8.
 pub static SOFTMAX_I8: Operator =
     Operator { code: 0x00a2, name: "softmax_i8", in_place: InPlace::Never, check: check_i8, run: run_i8 };
+
+/// int8, where the lowest step stands for minus infinity: elements that a mask excludes.
+pub static SOFTMAX_MASKED_I8: Operator =
+    Operator { code: 0x0712, name: "softmax_masked_i8", in_place: InPlace::Never, check: check_i8, run: run_masked_i8 };
 
 /// float32.
 pub static SOFTMAX_F32: Operator =
@@ -49,6 +53,13 @@ fn run_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let table = ctx.constant::<u32>(1)?.first_chunk::<256>()?;
     let map = ctx.map(0, 0)?;
     softmax_i8(n, table, map.input, map.output)
+}
+
+fn run_masked_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
+    let n = ctx.input(0)?.shape.last();
+    let table = ctx.constant::<u32>(1)?.first_chunk::<256>()?;
+    let map = ctx.map(0, 0)?;
+    softmax_masked_i8(n, table, map.input, map.output)
 }
 
 fn check_f32(operands: &StepOperands<'_>) -> Result<u64, &'static str> {

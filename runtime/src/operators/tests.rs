@@ -8,6 +8,7 @@ mod int16;
 mod padding;
 mod reduction;
 mod refusals;
+mod row_normalization;
 mod sized;
 
 #[test]

@@ -224,6 +224,8 @@ pub enum Operator {
     },
     /// Over the last axis. inputs: x.
     Softmax,
+    /// [`Operator::Softmax`] in int8 whose lowest step stands for minus infinity: what a mask excludes. inputs: x.
+    MaskedSoftmax,
     /// Many elements decide about one: reductions, choices along an axis, sums up to each element.
     Reduction(Reduction),
     /// LayerNormalization and its kin.

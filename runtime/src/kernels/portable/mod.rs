@@ -23,6 +23,7 @@ mod pool_2d;
 mod reduce;
 mod resample;
 mod resize;
+mod row_normalization;
 mod rows;
 mod select;
 mod selection;
@@ -55,9 +56,10 @@ pub(in crate::kernels) use pool_2d::{Counts, Position, average};
 pub use reduce::{Reduce, ReduceFunction, ReduceLoops, reduce};
 pub use resample::{Resample, Taps, WEIGHT_BITS, resample_f32, resample_i8, resample_nearest};
 pub use resize::{CoordinateMode, Interpolation, NearestMode, Outside, Reduction, ResizeAxis};
+pub use row_normalization::{Centre, MAX_ROW, MAX_SCALE_SHIFT, RowNormalization, normalize_rows};
 pub use select::select;
 pub use selection::{Order, Ranked, Tie, arg_extreme, hardmax_f32, top_k};
-pub use softmax::{log_softmax_f32, softmax_f32, softmax_i8, softmax_table_bits};
+pub use softmax::{log_softmax_f32, softmax_f32, softmax_i8, softmax_masked_i8, softmax_table_bits};
 pub use strided_copy::{fill, strided_copy};
 
 #[cfg(test)]

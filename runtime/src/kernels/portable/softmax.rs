@@ -24,15 +24,36 @@ pub fn softmax_table_bits(n: u32) -> u32 {
 /// steps from the exact value (rounding alone is 0.5), measured over the whole range for scales from 1e-4 to 8 and rows
 /// up to 4096 elements.
 pub fn softmax_i8(n: usize, table: &[u32; 256], input: &[i8], output: &mut [i8]) -> Option<()> {
+    shares(n, input, output, |largest, x| {
+        let distance = (largest as u8).wrapping_sub(x as u8);
+        table.get(usize::from(distance)).copied().unwrap_or(0)
+    })
+}
+
+/// Softmax in int8 behind a mask, integers only.
+///
+/// # Shapes
+/// As [`softmax_i8`].
+///
+/// # Algorithm
+/// As [`softmax_i8`] with entry 0 for the lowest step, -128, which stands for minus infinity: what a mask excludes has no
+/// share, however near the other elements are. A row of such elements alone becomes zeros.
+pub fn softmax_masked_i8(n: usize, table: &[u32; 256], input: &[i8], output: &mut [i8]) -> Option<()> {
+    shares(n, input, output, |largest, x| {
+        let distance = (largest as u8).wrapping_sub(x as u8);
+        table.get(usize::from(distance)).copied().filter(|_| x != i8::MIN).unwrap_or(0)
+    })
+}
+
+/// Each element's share of its row, in steps of 1/256 from -128; `entry(largest, x)` is the weight of `x`.
+#[inline(always)]
+fn shares(n: usize, input: &[i8], output: &mut [i8], entry: impl Fn(i8, i8) -> u32) -> Option<()> {
     for (x, row) in rows(input, n).zip(rows_mut(output, n)) {
         let largest = x.iter().fold(i8::MIN, |largest, &x| largest.max(x));
-        let entry = |x: i8| {
-            let distance = (largest as u8).wrapping_sub(x as u8);
-            table.get(usize::from(distance)).copied().unwrap_or(0)
-        };
-        let sum = x.iter().fold(0u32, |sum, &x| sum.wrapping_add(entry(x)));
+        let sum = x.iter().fold(0u32, |sum, &x| sum.wrapping_add(entry(largest, x)));
         for (target, &x) in row.iter_mut().zip(x) {
-            let share = entry(x).wrapping_mul(256).wrapping_add(sum >> 1).checked_div(sum).unwrap_or(0);
+            let weight = entry(largest, x).wrapping_mul(256);
+            let share = weight.wrapping_add(sum >> 1).checked_div(sum).unwrap_or(0);
             *target = (share.min(255) as i32 - 128) as i8;
         }
     }

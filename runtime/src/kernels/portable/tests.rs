@@ -434,3 +434,28 @@ fn softmax_i8_stays_within_its_error_bound() {
     std::println!("softmax_i8: at most {worst:.5} steps from the exact value");
     assert!(worst <= 0.501, "{worst}");
 }
+
+#[test]
+fn masked_elements_have_no_share() {
+    let (n, scale) = (40usize, 0.05);
+    let unit = f64::from(1u32 << softmax_table_bits(n as u32));
+    let table = core::array::from_fn(|d| ((-(d as f64) * scale).exp() * unit).round() as u32);
+    // Row 0 has masked elements among others near the lowest step, row 1 has nothing else, row 2 none.
+    let mut x: Vec<i8> = (0..n).map(|i| if i % 3 == 0 { -128 } else { -127 + (i % 5) as i8 }).collect();
+    x.extend(std::vec![-128; n]);
+    x.extend((0..n).map(|i| i as i8));
+    let mut out = std::vec![0; 3 * n];
+    softmax_masked_i8(n, &table, &x, &mut out).unwrap();
+    assert!(out[n..2 * n].iter().all(|&y| y == -128));
+    for row in [0, 2] {
+        let (x, out) = (&x[row * n..][..n], &out[row * n..][..n]);
+        let weight = |&x: &i8| if x == -128 { 0.0 } else { (f64::from(x) * scale).exp() };
+        let sum: f64 = x.iter().map(weight).sum();
+        for (x, &y) in x.iter().zip(out) {
+            assert!((f64::from(y) + 128.0 - weight(x) / sum * 256.0).abs() < 0.501, "{x}: {y}");
+        }
+    }
+    let mut plain = std::vec![0; n];
+    softmax_i8(n, &table, &x[2 * n..], &mut plain).unwrap();
+    assert_eq!(plain, &out[2 * n..]);
+}

@@ -41,7 +41,7 @@ pub(super) fn put(case: &mut Case, at: usize, bytes: &[u8]) {
     case.parameters[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
-fn resize(tensor: &mut Tensor, n: usize) {
+pub(super) fn resize(tensor: &mut Tensor, n: usize) {
     let size = tensor.element_type.size_bytes();
     tensor.shape = vec![n as u32];
     tensor.bytes.resize(n * size, 0);
@@ -293,17 +293,19 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
     let quantization = Quantization { scale: 1.0 / 256.0, zero_point: -128 };
     let y = Tensor { quantization, ..Tensor::i8(&[3, 10], -128, &[0; 30]) };
     let inputs = [Tensor::i8(&[3, 10], 4, &[1; 30]), softmax_table(10, 0.1)];
-    check(
-        &Case::new(&softmax::SOFTMAX_I8, &inputs, y, &[]),
-        &[
-            ("its table is not one of exponentials", |c| c.inputs[1].bytes[0] = 1),
-            ("its table is not one of exponentials", |c| c.inputs[1].bytes[1023] = 0x7f),
-            ("a constant has the wrong length", |c| resize(&mut c.inputs[1], 257)),
-            ("its output is not in steps of 1/256 from -128", |c| c.output.quantization.zero_point = 0),
-            ("its output is not in steps of 1/256 from -128", |c| c.output.quantization.scale = 0.1),
-            ("its input and output differ in shape", |c| c.output.shape = vec![10, 3]),
-        ],
-    );
+    for operator in [&softmax::SOFTMAX_I8, &softmax::SOFTMAX_MASKED_I8] {
+        check(
+            &Case::new(operator, &inputs, y.clone(), &[]),
+            &[
+                ("its table is not one of exponentials", |c| c.inputs[1].bytes[0] = 1),
+                ("its table is not one of exponentials", |c| c.inputs[1].bytes[1023] = 0x7f),
+                ("a constant has the wrong length", |c| resize(&mut c.inputs[1], 257)),
+                ("its output is not in steps of 1/256 from -128", |c| c.output.quantization.zero_point = 0),
+                ("its output is not in steps of 1/256 from -128", |c| c.output.quantization.scale = 0.1),
+                ("its input and output differ in shape", |c| c.output.shape = vec![10, 3]),
+            ],
+        );
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn of_node(graph: &Graph, node: &Node, isa: Isa, kernels: Isa) -> Option<f64
         Operator::Binary { function: Binary::Mul, .. } => "mul_i8",
         Operator::MaxPool2d { .. } => "max_pool_2d_i8",
         Operator::AveragePool2d { .. } => "average_pool_2d_i8",
-        Operator::Softmax => "softmax_i8",
+        Operator::Softmax | Operator::MaskedSoftmax => "softmax_i8",
         _ => return None,
     };
     let suffix = match kernels {

@@ -182,6 +182,11 @@ impl<'a> Lowering<'a> {
         node.inputs.get(i).filter(|n| !n.is_empty()).cloned()
     }
 
+    /// Whether the elements of a tensor of the graph are known.
+    pub fn is_known(&self, id: TensorId) -> bool {
+        self.graph.tensor(id).constant.is_some()
+    }
+
     /// The element type of a tensor of the graph.
     pub fn element_type(&self, id: TensorId) -> ElementType {
         self.graph.tensor(id).element_type

@@ -5,6 +5,7 @@
 //! (shape arithmetic) are not lowered at all: their values become constants where they are read.
 
 mod activation;
+mod attention;
 mod batch_normalization;
 mod binary;
 mod cast;
@@ -22,10 +23,12 @@ mod operators;
 mod pad;
 mod pool;
 mod quantized;
+mod recurrent;
 mod reduction;
 mod repeat;
 mod reshape;
 mod resize;
+mod rotary_embedding;
 mod slice;
 mod softmax;
 mod steps;

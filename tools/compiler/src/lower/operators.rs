@@ -2,12 +2,9 @@
 
 use super::context::Lowering;
 use super::{
-    Refusal, activation, batch_normalization, binary, cast, concat, conv, depth_space, gather, generate, matmul,
-    normalization, pad, pool, quantized, reduction, repeat, reshape, resize, slice, softmax, transpose, unary,
-    Refusal, activation, batch_normalization, binary, cast, concat, conv, depth_space, gather, generate, matmul, pad,
-    pool, quantized, repeat, reshape, resize, slice, softmax, transpose, unary,
-    Refusal, activation, batch_normalization, binary, concat, conv, einsum, matmul, pad, pool, quantized, reshape,
-    softmax, transpose,
+    Refusal, activation, attention, batch_normalization, binary, cast, concat, conv, depth_space, einsum, gather,
+    generate, matmul, normalization, pad, pool, quantized, recurrent, reduction, repeat, reshape, resize,
+    rotary_embedding, slice, softmax, transpose, unary,
 };
 use crate::import::{Imported, OnnxNode};
 
@@ -32,6 +29,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("And", &[7], "", &[], binary::and),
     operator("ArgMax", &[1, 11, 12, 13], "", &["axis", "keepdims", "select_last_index"], reduction::arg_max),
     operator("ArgMin", &[1, 11, 12, 13], "", &["axis", "keepdims", "select_last_index"], reduction::arg_min),
+    operator("Attention", &[23, 24], "Softmax in float32", ATTENTION_ATTRIBUTES, attention::lower),
     operator("AveragePool", &[7, 10, 11, 19, 22], POOL_NOTE, POOL_ATTRIBUTES, pool::average_pool),
     operator(
         "BatchNormalization",
@@ -71,6 +69,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
     ),
     operator("Div", &[7, 13, 14], "", &[], binary::div),
     operator("Dropout", &[7, 10, 12, 13, 22], "inference only", &["ratio", "seed"], reshape::dropout),
+    operator("Einsum", &[12], "one or two operands, no diagonals", &["equation"], einsum::lower),
     operator("Elu", &[6, 22], "", &["alpha"], unary::elu),
     operator("Equal", &[7, 11, 13, 19], "", &[], binary::equal),
     operator("Erf", &[9, 13], "", &[], unary::erf),
@@ -79,11 +78,10 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("EyeLike", &[9, 22], "", &["dtype", "k"], generate::eye_like),
     operator("Flatten", &[1, 9, 11, 13, 21, 23, 24, 25], "", &["axis"], reshape::flatten),
     operator("Floor", &[6, 13], "", &[], unary::floor),
+    operator("GRU", &[7, 14, 22], RECURRENT_NOTE, RECURRENT_ATTRIBUTES, recurrent::gru),
     operator("Gather", &[1, 11, 13], "", &["axis"], gather::lower),
     operator("GatherElements", &[11, 13], "", &["axis"], gather::elements),
     operator("Gelu", &[20], "", &["approximate"], unary::gelu),
-    operator("Einsum", &[12], "one or two operands, no diagonals", &["equation"], einsum::lower),
-    operator("Flatten", &[1, 9, 11, 13, 21, 23, 24, 25], "", &["axis"], reshape::lower),
     operator("Gemm", &[7, 9, 11, 13], "", &["alpha", "beta", "transA", "transB"], matmul::gemm),
     operator("GlobalAveragePool", &[1, 22], "1-D and 2-D", &[], pool::global_average_pool),
     operator("GlobalMaxPool", &[1, 22], "1-D and 2-D", &[], pool::global_max_pool),
@@ -97,6 +95,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("InstanceNormalization", &[6, 22], "", &["epsilon"], normalization::instance),
     operator("IsInf", &[10, 20], "", &["detect_negative", "detect_positive"], activation::is_inf),
     operator("IsNaN", &[9, 13, 20], "", &[], activation::is_nan),
+    operator("LSTM", &[7, 14, 22], RECURRENT_NOTE, RECURRENT_ATTRIBUTES, recurrent::lstm),
     operator("LayerNormalization", &[17], "", NORMALIZATION_ATTRIBUTES, normalization::layer),
     operator("LeakyRelu", &[6, 16], "", &["alpha"], unary::leaky_relu),
     operator("Less", &[7, 9, 13], "", &[], binary::less),
@@ -134,6 +133,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
         quantized::quantize,
     ),
     operator("RMSNormalization", &[23], "", NORMALIZATION_ATTRIBUTES, normalization::root_mean_square),
+    operator("RNN", &[7, 14, 22], RECURRENT_NOTE, RECURRENT_ATTRIBUTES, recurrent::rnn),
     operator("Range", &[11], "known numbers", &[], generate::range),
     operator("Reciprocal", &[6, 13], "", &[], unary::reciprocal),
     operator("ReduceL1", &[1, 11, 13, 18], "", REDUCE_ATTRIBUTES, reduction::l1),
@@ -149,6 +149,13 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("Relu", &[6, 13, 14], "", &[], activation::relu),
     operator("Reshape", &[5, 13, 14, 19, 21, 23, 24, 25], "", &["allowzero"], reshape::lower),
     operator("Resize", &[10, 11, 13, 18, 19], "", RESIZE_ATTRIBUTES, resize::lower),
+    operator(
+        "RotaryEmbedding",
+        &[23],
+        "",
+        &["interleaved", "num_heads", "rotary_embedding_dim"],
+        rotary_embedding::lower,
+    ),
     operator("Round", &[11, 22], "", &[], unary::round),
     operator("Selu", &[6, 22], "", &["alpha", "gamma"], unary::selu),
     operator("Shape", &[1, 13, 15, 19, 21, 23, 24, 25], "", &["start", "end"], generate::shape),
@@ -260,6 +267,21 @@ const REDUCE_ATTRIBUTES: &[&str] = &["axes", "keepdims", "noop_with_empty_axes"]
 const NORMALIZATION_ATTRIBUTES: &[&str] = &["axis", "epsilon", "stash_type"];
 const BATCH_NORMALIZATION_ATTRIBUTES: &[&str] = &["epsilon", "momentum", "spatial", "training_mode"];
 
+const ATTENTION_ATTRIBUTES: &[&str] =
+    &["is_causal", "kv_num_heads", "q_num_heads", "qk_matmul_output_mode", "scale", "softcap", "softmax_precision"];
+const RECURRENT_NOTE: &str = "sequences of up to 64 steps";
+const RECURRENT_ATTRIBUTES: &[&str] = &[
+    "activation_alpha",
+    "activation_beta",
+    "activations",
+    "clip",
+    "direction",
+    "hidden_size",
+    "input_forget",
+    "layout",
+    "linear_before_reset",
+];
+
 /// Nearest supported forms of what models often have.
 const INSTEAD: &[(&[&str], &str)] = &[
     (&["LRN"], "train with BatchNormalization instead"),
@@ -274,6 +296,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "MaxPool, AveragePool, GlobalAveragePool and GlobalMaxPool are the nearest supported forms",
     ),
     (&["LSTM", "GRU", "RNN"], "one-dimensional Conv is the nearest supported form"),
+    (&["LogSoftmax", "Exp", "Log"], "end the model at the scores or at Softmax"),
     (&["If", "Loop", "Scan"], "export the model without control flow"),
 ];
 

@@ -27,7 +27,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             steps.emit(node, &CLAMP_I16, &node.inputs, &[], &record.emit())
         }
         Operator::Unary(function) => table(steps, node, *function),
-        Operator::Softmax => softmax(steps, node),
+        Operator::Softmax | Operator::MaskedSoftmax => softmax(steps, node),
         Operator::MaxPool2d { window } => {
             let record = MaxPool2dRecord { window: window_record(steps, node, window)? };
             steps.emit(node, &MAX_POOL_2D_I16, &node.inputs, &[], &record.emit())

@@ -11,6 +11,7 @@ mod moves;
 mod pairs;
 mod products;
 mod reduction;
+mod row_normalization;
 mod stack;
 mod step;
 mod windows;
@@ -134,13 +135,18 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
         let packer = match &node.operator {
             Operator::Reshape | Operator::Rows { .. } | Operator::JoinRows => continue,
             Operator::Requantize => elementwise::pack,
+            Operator::Normalization(_) if graph.tensor(node.outputs[0]).element_type == ElementType::I8 => {
+                row_normalization::pack
+            }
             _ if is_int16(graph, node) => int16::pack,
             Operator::Conv2d { .. }
             | Operator::DepthwiseConv2d { .. }
             | Operator::FullyConnected { .. }
             | Operator::BatchMatmul { .. } => products::pack,
             Operator::MaxPool2d { .. } | Operator::AveragePool2d { .. } => windows::pack,
-            Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax => elementwise::pack,
+            Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax | Operator::MaskedSoftmax => {
+                elementwise::pack
+            }
             Operator::Pair(_) | Operator::Where | Operator::Cast => pairs::pack,
             Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } | Operator::Require => {
                 movement::pack

@@ -4,6 +4,7 @@
 //! Every rewrite keeps the graph's outputs; the tests prove it by [`crate::evaluate`].
 
 mod absorb;
+mod composite;
 mod fuse;
 mod hoist;
 mod layout;
@@ -85,6 +86,9 @@ const RULES: &[Rule] = &[
     absorb::into_columns,
     absorb::into_rows,
     absorb::into_matmul,
+    composite::gelu,
+    composite::layer_normalization,
+    composite::normalization_factors,
     fuse::lift_clamp,
     fuse::affine,
     fuse::clamp,

@@ -9,8 +9,10 @@
 //! booleans (indices, shapes, masks) have no format and pass as they are.
 
 use super::QuantizeError;
-use crate::graph::{Binary, Graph, Node, Operator, Tensor, TensorId};
+use crate::graph::{Binary, Graph, Node, Normalization, Operator, Tensor, TensorId};
 use std::collections::{BTreeMap, HashMap};
+use tinfer::kernels::portable::MAX_ROW;
+use tinfer::operators::reduction::normalization::NormalizationResult;
 use tinfer::tensor::ElementType;
 
 /// A number format for real numbers.
@@ -74,7 +76,22 @@ pub fn has_form(operator: &Operator, level: Level) -> bool {
     match level {
         Level::Float32 => true,
         Level::Int16 => int16,
-        Level::Int8 => int16 || keeps_level(operator) || matches!(operator, Operator::BatchMatmul { .. }),
+        Level::Int8 => {
+            int16
+                || keeps_level(operator)
+                || normalizes_rows(operator)
+                || matches!(operator, Operator::BatchMatmul { .. })
+        }
+    }
+}
+
+/// LayerNormalization and RMSNormalization, one factor for each element of a row.
+fn normalizes_rows(operator: &Operator) -> bool {
+    match operator {
+        Operator::Normalization(Normalization { result, n, groups, repeat, .. }) => {
+            *result == NormalizationResult::Normalized && *n <= MAX_ROW && *groups == 1 && *repeat == 1
+        }
+        _ => false,
     }
 }
 
@@ -90,7 +107,7 @@ fn keeps_level(operator: &Operator) -> bool {
             | Operator::Pad { .. }
             | Operator::Concat { .. }
             | Operator::MaxPool2d { .. }
-    )
+    ) || matches!(operator, Operator::Move(what) if what.keeps_values())
 }
 
 /// A level, or float32 where an operator does not have it.
@@ -157,6 +174,14 @@ fn convert_operands(
         let node = at + n_inserted;
         let input = graph.nodes[node].inputs[i];
         if levels[input.0].is_none_or(|found| found == level) {
+            continue;
+        }
+        // Rows of int16 are normalized to int8 without a step in between.
+        if i == 0
+            && level == Level::Int8
+            && levels[input.0] == Some(Level::Int16)
+            && normalizes_rows(&graph.nodes[node].operator)
+        {
             continue;
         }
         let copy = match copies.get(&(input, level)) {

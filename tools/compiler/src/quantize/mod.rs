@@ -18,6 +18,7 @@ mod channels;
 mod equalise;
 mod histogram;
 mod islands;
+mod masks;
 mod range;
 mod share;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use range::{Range, RangeMethod};
 
 use crate::graph::{Clamp, Constant, Graph, Operator, Quantization, TensorId, Unary};
 use islands::Levels;
+use masks::Masks;
 use std::sync::Arc;
 
 /// How a graph is quantized.
@@ -190,7 +192,8 @@ fn in_precisions(
     precisions: &Precisions,
 ) -> Result<(), QuantizeError> {
     let levels = islands::separate(graph, precisions)?;
-    let own = own_ranges(graph, ranges, options.method, &levels)?;
+    let masks = Masks::apply(graph, ranges);
+    let own = own_ranges(graph, ranges, options.method, &levels, &masks)?;
     share::activations(graph, own, levels)?;
     weights::constants(graph, &options.corrections)?;
     graph.compact();
@@ -213,6 +216,7 @@ fn own_ranges(
     ranges: &Ranges,
     method: RangeMethod,
     levels: &Levels,
+    masks: &Masks,
 ) -> Result<Vec<Option<Range>>, QuantizeError> {
     let producers = share::producers(graph);
     let own = |(idx, tensor): (usize, &crate::graph::Tensor)| {
@@ -220,6 +224,7 @@ fn own_ranges(
         match &tensor.constant {
             Some(_) if !islands::is_read_in_steps(graph, levels, TensorId(idx)) => return Ok(None),
             None if !levels[idx].is_some_and(Level::is_quantized) => return Ok(None),
+            _ if let Some(range) = masks.range(graph, ranges, method, TensorId(idx)) => return Ok(Some(range)),
             Some(Constant::F32(values)) => {
                 let n = values.iter().filter(|v| !v.is_finite()).count();
                 if n > 0 {
@@ -272,7 +277,7 @@ fn intersection(a: Clamp, b: Clamp) -> Clamp {
 /// The quantization that an operator's output has whatever the data.
 fn fixed_output(operator: &Operator, level: Level) -> Option<Quantization> {
     match (level, operator) {
-        (Level::Int8, Operator::Softmax | Operator::Unary(Unary::Sigmoid)) => {
+        (Level::Int8, Operator::Softmax | Operator::MaskedSoftmax | Operator::Unary(Unary::Sigmoid)) => {
             Some(Quantization::per_tensor(1.0 / 256.0, -128))
         }
         (Level::Int16, Operator::Softmax | Operator::Unary(Unary::Sigmoid | Unary::Tanh)) => {

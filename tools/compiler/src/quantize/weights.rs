@@ -20,6 +20,8 @@ pub(super) fn constants(graph: &mut Graph, corrections: &Corrections) -> Result<
             Operator::Conv2d { .. } | Operator::DepthwiseConv2d { .. } | Operator::FullyConnected { .. } => {
                 layer(graph, idx, &node, corrections)?;
             }
+            // Their factors become steps of the output when they are packed.
+            Operator::Normalization(_) => {}
             _ => {
                 for (i, &input) in node.inputs.iter().enumerate() {
                     operand(graph, idx, i, input);

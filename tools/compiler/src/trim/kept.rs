@@ -183,6 +183,7 @@ impl Kept {
             Operator::Transpose { .. }
             | Operator::Pad { .. }
             | Operator::Softmax
+            | Operator::MaskedSoftmax
             | Operator::Reduction(_)
             | Operator::Normalization(_)
             | Operator::BatchMatmul { .. }
