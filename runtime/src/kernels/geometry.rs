@@ -3,10 +3,14 @@
 mod lanes;
 mod lead;
 mod moves;
+mod transposed;
+mod window_3d;
 
 pub use lanes::{LaneStart, Lanes};
 pub use lead::Strip;
 pub use moves::{Border, BorderMode, Gather, Rows, SliceAxis, View};
+pub use transposed::{ConvTranspose2d, Positions, ReachingTaps, TransposedAxis};
+pub use window_3d::{ConvNd, Direction, Window3d};
 
 use crate::tensor::MAX_RANK;
 

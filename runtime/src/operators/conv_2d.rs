@@ -24,7 +24,7 @@ pub static CONV_2D_I8: Operator =
 pub static CONV_2D_F32: Operator =
     Operator { code: 0x0011, name: "conv_2d_f32", in_place: InPlace::Lead(lead), check: check_f32, run: run_f32 };
 
-const LIMITS_AT: usize = window::SIZE + 4;
+pub(super) const LIMITS_AT: usize = window::SIZE + 4;
 
 /// Parameters of both precisions.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +55,7 @@ fn put<const N: usize>(window: &WindowRecord, groups: u32) -> RecordWriter<N> {
     window.put(RecordWriter::default()).put(window::SIZE, &groups.to_le_bytes())
 }
 
-fn geometry(parameters: &[u8], input: &TensorView, output: &TensorView) -> Option<Conv2d> {
+pub(super) fn geometry(parameters: &[u8], input: &TensorView, output: &TensorView) -> Option<Conv2d> {
     let window = WindowRecord::view(parameters)?.geometry(input, output)?;
     Some(Conv2d { window, groups: u32_at(parameters, window::SIZE)? })
 }

@@ -5,19 +5,24 @@
 
 pub mod armv7em;
 pub mod batch_matmul;
+pub mod batch_normalization;
 pub mod binary;
 mod context;
 pub mod conv_2d;
+pub mod conv_nd;
+pub mod conv_transpose_2d;
 pub mod conversion;
 pub mod depthwise_conv_2d;
 pub mod elementwise;
 pub mod fully_connected;
 pub mod int16;
 pub mod limits;
+pub mod local_response_norm;
 pub mod movement;
 pub mod mve;
 mod overlap;
 pub mod pool_2d;
+pub mod pool_nd;
 pub mod reduction;
 pub mod require;
 pub mod row_normalization;
@@ -25,6 +30,7 @@ pub mod sized;
 pub mod softmax;
 pub mod unary;
 pub mod window;
+pub mod window_nd;
 
 pub(crate) use context::arena_range;
 pub use context::{Inputs, StepContext};
@@ -310,6 +316,20 @@ operators![
     &row_normalization::ROW_NORMALIZATION_I8,
     &row_normalization::ROW_NORMALIZATION_I16,
     &softmax::SOFTMAX_MASKED_I8,
+    &conv_transpose_2d::CONV_TRANSPOSE_2D_F32,
+    &conv_transpose_2d::CONV_TRANSPOSE_2D_I8,
+    &conv_nd::CONV_ND_F32,
+    &conv_nd::CONV_TRANSPOSE_ND_F32,
+    &pool_nd::MAX_POOL_ND_F32,
+    &pool_nd::MAX_POOL_ND_I8,
+    &pool_nd::MAX_POOL_ND_U8,
+    &pool_nd::MAX_POOL_INDICES_ND_F32,
+    &pool_nd::MAX_POOL_INDICES_ND_I8,
+    &pool_nd::MAX_POOL_INDICES_ND_U8,
+    &pool_nd::AVERAGE_POOL_ND_F32,
+    &pool_nd::LP_POOL_ND_F32,
+    &local_response_norm::LOCAL_RESPONSE_NORM_F32,
+    &batch_normalization::BATCH_NORMALIZATION_F32,
     &armv7em::add::ADD_I8_ARMV7EM,
     &mve::conv_2d::CONV_2D_I8_MVE,
     &mve::depthwise_conv_2d::DEPTHWISE_CONV_2D_I8_MVE,

@@ -10,6 +10,7 @@ mod reduction;
 mod refusals;
 mod row_normalization;
 mod sized;
+mod windows;
 
 #[test]
 fn codes_and_names_are_unique() {

@@ -12,7 +12,8 @@ use tinfer::tensor::ElementType;
 use tinfer_compiler::aligned::AlignedBytes;
 use tinfer_compiler::choose::{Chosen, WinogradLayers};
 use tinfer_compiler::graph::{
-    Binary, Clamp, Constant, Graph, Node, Operator, Pair, Port, Quantization, Tensor, TensorId, Unary, Window,
+    Binary, Clamp, Constant, Counted, Graph, IndexOrder, Node, Operator, Pair, Port, Quantization, Tensor, TensorId,
+    Unary, Window, Window3d, WindowNd,
 };
 use tinfer_compiler::import::{ImportOptions, import};
 use tinfer_compiler::lower::lower;
@@ -135,6 +136,10 @@ pub fn bases() -> Vec<Base> {
     let winograd = WinogradLayers::within(&tiles, Isa::Armv7em, usize::MAX);
     bases.push(Base::with_winograd("tiles int8 for armv7em", &tiles, Isa::Armv7em, &winograd));
     bases.push(Base::new("borders", &borders(), Isa::Portable));
+    for precision in [ElementType::F32, ElementType::I8, ElementType::U8] {
+        bases.push(Base::new(&format!("maxima {}", precision.name()), &maxima(precision), Isa::Portable));
+    }
+    bases.push(Base::new("file's layout float32", &file_layout(), Isa::Portable));
     let imported = import(&root().join("models/digits-cnn/digits-cnn.onnx"), &ImportOptions::default()).unwrap();
     bases.push(Base::new("digits-cnn", &simplify(lower(&imported).unwrap()).graph, Isa::Portable));
     bases
@@ -161,6 +166,9 @@ fn products(precision: ElementType) -> Graph {
     let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp };
     let y = b.layer(operator, y, &[1, 3, 10], 10, &[1, 3, 3, 10]);
     let row = b.node(Operator::Reshape, &[y], &[1, 90]);
+    let window = Window { kernel: [4, 3], stride: [2, 2], dilation: [1, 2], padding: [1, 2] };
+    let operator = Operator::ConvTranspose2d { window, groups: 2, clamp };
+    let larger = b.layer(operator, y, &[6, 4, 3, 5], 6, &[1, 6, 6, 6]);
     let row = b.layer(Operator::FullyConnected { clamp }, row, &[3, 90], 3, &[1, 3]);
     if precision == ElementType::I16 {
         return b.finish(&[y, row]);
@@ -173,7 +181,7 @@ fn products(precision: ElementType) -> Graph {
     let y = b.node(Operator::BatchMatmul { transpose_b: false }, &[y, a], &[3, 3, 4]);
     let (p, q) = (b.input("p", &[7, 5]), b.input("q", &[5, 9]));
     let z = b.node(Operator::BatchMatmul { transpose_b: false }, &[p, q], &[7, 9]);
-    b.finish(&[y, z, row])
+    b.finish(&[y, z, row, larger])
 }
 
 /// Pools, the first of them over a picture.
@@ -190,6 +198,46 @@ fn windows(precision: ElementType) -> Graph {
     let mean = b.node(operator, &[y], &[1, 1, 1, 3]);
     b.finish(&[y, mean])
 }
+
+/// Maxima and where they lie, in the file's own layout.
+fn maxima(precision: ElementType) -> Graph {
+    let mut b = Builder::new("maxima", precision);
+    let x = b.input("x", &[2, 3, 4, 5]);
+    let y = b.node(Operator::WindowNd(WindowNd::MaxPool { window: WINDOW }), &[x], &[2, 3, 2, 4]);
+    let operator = WindowNd::MaxPoolIndices { window: WINDOW, order: IndexOrder::ColumnMajor };
+    let indices = b.node(Operator::WindowNd(operator), &[x], &[2, 3, 2, 4]);
+    let tensor = b.graph.tensor_mut(indices);
+    (tensor.element_type, tensor.quantization) = (ElementType::I64, None);
+    b.finish(&[y, indices])
+}
+
+/// Operators in the file's own layout, in float32.
+fn file_layout() -> Graph {
+    let mut b = Builder::new("file's layout", ElementType::F32);
+    let (x, weights) = (b.input("x", &[2, 3, 4, 5]), b.input("w", &[4, 3, 3, 2]));
+    let bias = b.constant(&[4]);
+    let operator = Operator::WindowNd(WindowNd::Conv { window: WINDOW, groups: 1 });
+    let y = b.node(operator, &[x, weights, bias], &[2, 4, 2, 4]);
+    let operator = Operator::WindowNd(WindowNd::ConvTranspose { window: WINDOW, groups: 1 });
+    let x = b.node(operator, &[y, weights], &[2, 3, 4, 5]);
+    let operator = WindowNd::AveragePool { window: WINDOW, counted: Counted::Padded };
+    let y = b.node(Operator::WindowNd(operator), &[x], &[2, 3, 2, 4]);
+    let norm = b.node(Operator::WindowNd(WindowNd::LpPool { window: WINDOW, p: 3 }), &[x], &[2, 3, 2, 4]);
+    let operator = WindowNd::LocalResponseNorm { size: 3, alpha: 0.5, beta: 0.75, bias: 1.0 };
+    let y = b.node(Operator::WindowNd(operator), &[y], &[2, 3, 2, 4]);
+    let [scale, offset, mean, variance] = [0; 4].map(|_| b.constant(&[3]));
+    let operator = Operator::WindowNd(WindowNd::BatchNormalization { epsilon: 1.5 });
+    let y = b.node(operator, &[y, scale, offset, mean, variance], &[2, 3, 2, 4]);
+    b.finish(&[y, norm])
+}
+
+const WINDOW: Window3d = Window3d {
+    kernel: [1, 3, 2],
+    stride: [1, 2, 1],
+    dilation: [1, 1, 1],
+    padding: [0, 1, 0],
+    padding_after: [0, 0, 0],
+};
 
 /// Depthwise windows of many taps, in a plane and along an axis.
 fn large_windows(precision: ElementType) -> Graph {

@@ -4,7 +4,8 @@
 mod reduction;
 
 use crate::array::{Array, NamedArray};
-use crate::graph::{Binary, Clamp, Graph, Node, Operator, TensorId, Window};
+use crate::graph::{Binary, Clamp, Constant, Graph, Node, Operator, TensorId, Window};
+use crate::lower::run_alone;
 use tinfer::tensor::ElementType;
 
 /// Why a graph could not be evaluated.
@@ -128,6 +129,39 @@ fn compute(graph: &Graph, node: &Node, x: &[&[f64]]) -> Result<Vec<f64>, String>
                 taps.each(index, |k, at| (0..per_group).for_each(|i| sum += x[0][at + first + i] * weights(o, k, i)));
                 clamped(sum, clamp)
             })
+        }
+        Operator::ConvTranspose2d { window, groups, clamp } => {
+            let (own, area) = (shape(0), window.kernel[0] * window.kernel[1]);
+            let (per_group, per_group_out) = (shape(1)[3], shape(1)[0] / groups);
+            // The input position that reaches output position `at` through tap `k`.
+            let from = |axis: usize, at: usize, k: usize| {
+                let distance = (at + window.padding[axis]).checked_sub(k * window.dilation[axis])?;
+                let i = distance / window.stride[axis];
+                (distance % window.stride[axis] == 0 && i < own[axis + 1]).then_some(i)
+            };
+            map(out, |index| {
+                let o = index[3];
+                let first = o / per_group_out * per_group;
+                let mut sum = bias(o);
+                for k in 0..area {
+                    let (ky, kx) = (k / window.kernel[1], k % window.kernel[1]);
+                    let (Some(y), Some(x_at)) = (from(0, index[1], ky), from(1, index[2], kx)) else { continue };
+                    let at = ((index[0] * own[1] + y) * own[2] + x_at) * own[3] + first;
+                    sum += (0..per_group).map(|i| x[0][at + i] * x[1][(o * area + k) * per_group + i]).sum::<f64>();
+                }
+                clamped(sum, clamp)
+            })
+        }
+        // In float32: the runtime itself.
+        Operator::WindowNd(_) => {
+            let mut known = graph.clone();
+            for (&id, values) in node.inputs.iter().zip(x) {
+                let values = values.iter().map(|&v| v as f32).collect();
+                known.tensor_mut(id).constant = Some(Constant::F32(values));
+            }
+            let results = run_alone(&known, node).ok_or("the runtime does not run it alone")?;
+            let values = results.first().and_then(Constant::as_f32).ok_or("its result is not float32")?;
+            values.iter().map(|&v| f64::from(v)).collect()
         }
         Operator::DepthwiseConv2d { window, multiplier, clamp } => {
             let taps = Taps::new(window, shape(0), out)?;

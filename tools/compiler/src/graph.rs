@@ -10,20 +10,18 @@
 //! [`Operator::Transpose`] nodes, and the layout pass removes those.
 
 mod constant;
+mod movement;
 mod pair;
 mod reduction;
 mod unary;
+mod window_nd;
 
 pub use constant::Constant;
+pub use movement::{Given, Move, Sampling, Weights};
 pub use pair::Pair;
 pub use reduction::{Normalization, Reduction};
 pub use unary::Unary;
-mod movement;
-
-pub use movement::{Given, Move, Sampling, Weights};
-mod reduction;
-
-pub use reduction::{Normalization, Reduction};
+pub use window_nd::{Counted, IndexOrder, Window3d, WindowNd};
 
 use crate::kept_channels::KeptChannels;
 use crate::strip_rows::StripRows;
@@ -172,6 +170,15 @@ pub enum Operator {
         /// Fused clamp.
         clamp: Clamp,
     },
+    /// inputs: x NHWC, weights OHWI (I = C / groups), bias [O] (optional).
+    ConvTranspose2d {
+        /// Geometry of the convolution that is transposed.
+        window: Window,
+        /// Groups; 1 <= groups, C % groups == 0, O % groups == 0.
+        groups: usize,
+        /// Fused clamp.
+        clamp: Clamp,
+    },
     /// inputs: x NHWC, weights HWC (C = output channels), bias [C] (optional).
     /// Output channel c reads input channel c / multiplier.
     DepthwiseConv2d {
@@ -222,6 +229,8 @@ pub enum Operator {
         /// Fused clamp.
         clamp: Clamp,
     },
+    /// Windows and channels in the ONNX file's own layout.
+    WindowNd(WindowNd),
     /// Over the last axis. inputs: x.
     Softmax,
     /// [`Operator::Softmax`] in int8 whose lowest step stands for minus infinity: what a mask excludes. inputs: x.
@@ -272,6 +281,7 @@ impl Operator {
     pub fn clamp(&self) -> Option<Clamp> {
         match self {
             Operator::Conv2d { clamp, .. }
+            | Operator::ConvTranspose2d { clamp, .. }
             | Operator::DepthwiseConv2d { clamp, .. }
             | Operator::FullyConnected { clamp }
             | Operator::Binary { clamp, .. }
@@ -285,6 +295,7 @@ impl Operator {
     pub fn set_clamp(&mut self, new: Clamp) {
         match self {
             Operator::Conv2d { clamp, .. }
+            | Operator::ConvTranspose2d { clamp, .. }
             | Operator::DepthwiseConv2d { clamp, .. }
             | Operator::FullyConnected { clamp }
             | Operator::Binary { clamp, .. }
@@ -456,6 +467,14 @@ impl Graph {
         let shape = |i: usize| &self.tensor(node.inputs[i]).shape;
         match &node.operator {
             Operator::Conv2d { .. } => out * shape(1)[1..].iter().product::<usize>() as u64,
+            Operator::ConvTranspose2d { .. } => {
+                let pixels = shape(0)[..3].iter().product::<usize>();
+                (pixels * shape(1).iter().product::<usize>()) as u64
+            }
+            Operator::WindowNd(WindowNd::Conv { .. }) => out * shape(1)[1..].iter().product::<usize>() as u64,
+            Operator::WindowNd(WindowNd::ConvTranspose { .. }) => {
+                shape(0).iter().product::<usize>() as u64 * shape(1)[1..].iter().product::<usize>() as u64
+            }
             Operator::DepthwiseConv2d { window, .. } => out * (window.kernel[0] * window.kernel[1]) as u64,
             Operator::FullyConnected { .. } | Operator::BatchMatmul { .. } => {
                 out * shape(0).last().copied().unwrap_or(0) as u64

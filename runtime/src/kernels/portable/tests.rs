@@ -2,6 +2,7 @@
 //! without any of the shortcuts.
 
 mod in_place;
+mod windows;
 
 extern crate std;
 use super::*;

@@ -40,6 +40,13 @@ impl Tensor {
         Self::new(element_type, shape, bytemuck::cast_slice(values))
     }
 
+    /// A tensor of this type whose elements are `numbers`.
+    pub fn of(element_type: ElementType, shape: &[u32], numbers: &[i64]) -> Self {
+        let size = element_type.size_bytes();
+        let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes().into_iter().take(size)).collect();
+        Self::new(element_type, shape, &bytes)
+    }
+
     pub fn i32(values: &[i32]) -> Self {
         Self::new(ElementType::I32, &[values.len() as u32], bytemuck::cast_slice(values)).constant()
     }

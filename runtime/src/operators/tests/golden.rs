@@ -68,7 +68,11 @@ impl Golden {
         }
     }
 
-    fn window(&self) -> WindowRecord {
+    pub fn shape(&self, name: &str) -> &[u32] {
+        &self.0[name].shape
+    }
+
+    pub fn window(&self) -> WindowRecord {
         let pair = |name: &str| *self.numbers(name, |v| v as u16).first_chunk().unwrap();
         let padding = *self.numbers("padding", |v| v as u16).first_chunk().unwrap();
         WindowRecord { kernel: pair("kernel"), stride: pair("stride"), dilation: pair("dilation"), padding }
@@ -88,7 +92,7 @@ impl Golden {
 
     /// Input, weights, and per-channel numbers with the zero point folded into the bias; `channel_of` names the output
     /// channel of a weight.
-    fn channels_i8(&self, channel_of: impl Fn(usize) -> usize) -> Vec<Tensor> {
+    pub fn channels_i8(&self, channel_of: impl Fn(usize) -> usize) -> Vec<Tensor> {
         let (x, weights) = (self.tensor("x", 0), self.tensor("weights", 0));
         let mut bias = self.numbers("bias", |v| v as i32);
         for (i, &w) in self.0["weights"].values.iter().enumerate() {
@@ -101,7 +105,7 @@ impl Golden {
         Vec::from([x, weights, Tensor::i32(&bias), Tensor::i32(&multipliers), Tensor::u8(&shifts)])
     }
 
-    fn channels_f32(&self) -> Vec<Tensor> {
+    pub fn channels_f32(&self) -> Vec<Tensor> {
         ["x", "weights", "bias"]
             .map(|name| self.tensor(name, 0))
             .into_iter()

@@ -47,7 +47,7 @@ pub(super) fn resize(tensor: &mut Tensor, n: usize) {
     tensor.bytes.resize(n * size, 0);
 }
 
-fn channels(x: Tensor, weights: Tensor, n: usize) -> Vec<Tensor> {
+pub(super) fn channels(x: Tensor, weights: Tensor, n: usize) -> Vec<Tensor> {
     let multipliers = Tensor::i32(&vec![1 << 30; n]);
     vec![x, weights.constant(), Tensor::i32(&vec![0; n]), multipliers, Tensor::u8(&vec![35; n])]
 }

@@ -10,7 +10,8 @@ use tinfer::tensor::{ElementType, quantize_i8};
 pub struct ChannelArrays {
     /// OHWI, HWC for depthwise convolutions, `[O, I]` for fully connected layers.
     pub weights: Vec<i8>,
-    /// At scale_in * scale_w, minus the input's zero point times the sum of the channel's weights.
+    /// At scale_in * scale_w, minus the input's zero point times the sum of the channel's weights; without that in
+    /// transposed convolutions, whose sums are of other weights at every pixel.
     pub bias: Vec<i32>,
     /// From accumulator to output steps.
     pub requantizers: Vec<Requantizer>,
@@ -25,7 +26,7 @@ pub struct ChannelsError {
 }
 
 impl ChannelArrays {
-    /// The arrays of a quantized `Conv2d`, `DepthwiseConv2d` or `FullyConnected` node.
+    /// The arrays of a quantized `Conv2d`, `ConvTranspose2d`, `DepthwiseConv2d` or `FullyConnected` node.
     ///
     /// # Errors
     /// A tensor that is not quantized, or scales that no 32-bit multiplier reaches.
@@ -47,7 +48,10 @@ impl ChannelArrays {
         if bias.len() != n || (scales.len() != 1 && scales.len() != n) {
             return Err(error(format!("it has {n} channels, {} biases, {} scales", bias.len(), scales.len())));
         }
-        let sums = sums(weights, n, &node.operator);
+        let sums = match node.operator {
+            Operator::ConvTranspose2d { .. } => vec![0; n],
+            _ => sums(weights, n, &node.operator),
+        };
         let mut channels = ChannelArrays { weights: weights.clone(), bias: Vec::new(), requantizers: Vec::new() };
         for (c, (&bias, &sum)) in bias.iter().zip(&sums).enumerate() {
             let weight_scale = f64::from(scales[if scales.len() == 1 { 0 } else { c }]);

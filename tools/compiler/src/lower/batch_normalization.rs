@@ -2,13 +2,15 @@
 
 use super::Refusal;
 use super::context::{Lowering, float, int};
-use crate::graph::{Binary, Clamp, Operator, Window};
+use crate::graph::{Binary, Clamp, Operator, Window, WindowNd};
 use crate::import::OnnxNode;
+use tinfer::tensor::ElementType;
 
 /// y = x * s + (b - mean * s) with s = scale / sqrt(variance + epsilon), computed in f64.
 ///
 /// A feature map gets a depthwise 1x1 convolution, which fusion merges into a convolution before it;
-/// rank 2 gets a product and a sum. `momentum` concerns training only.
+/// rank 2 gets a product and a sum. Statistics that are computed at run time and maps of several samples or three axes
+/// have an operator of their own. `momentum` concerns training only.
 pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     if int(node, "training_mode", 0)? != 0 || int(node, "spatial", 1)? != 1 {
         return Err(Refusal::new(
@@ -19,6 +21,11 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let x = lowering.input(node, 0)?;
     let x_shape = lowering.shape_of(x).to_vec();
     let channels = x_shape.get(1).copied().unwrap_or(1);
+    let all_known = (1..5).all(|i| lowering.is_constant(node, i));
+    let (rank, samples) = (x_shape.len(), x_shape.first().copied().unwrap_or(1));
+    if !all_known || rank > 4 || (rank > 2 && samples > 1) {
+        return on_its_own(lowering, node, x_shape);
+    }
     let mut parameters: [Vec<f32>; 4] = Default::default();
     for (i, parameter) in parameters.iter_mut().enumerate() {
         match lowering.known_f32(node, i + 1)? {
@@ -62,4 +69,23 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let window = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
     let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp: Clamp::default() };
     lowering.push_nhwc(node, operator, vec![x, factor, offset])
+}
+
+/// The operator in the file's own layout.
+fn on_its_own(lowering: &mut Lowering, node: &OnnxNode, shape: Vec<usize>) -> Result<(), Refusal> {
+    let channels = shape.get(1).copied().unwrap_or(0);
+    let mut inputs = vec![lowering.input(node, 0)?];
+    for i in 1..5 {
+        let parameter = lowering.input(node, i)?;
+        if lowering.shape_of(parameter).iter().product::<usize>() != channels {
+            return Err(Refusal::new(
+                format!("its input {i} is not one number per channel"),
+                "check the file with onnx.checker",
+            ));
+        }
+        inputs.push(parameter);
+    }
+    let operator = WindowNd::BatchNormalization { epsilon: float(node, "epsilon", 1e-5)? };
+    lowering.push_output(node, 0, Operator::WindowNd(operator), inputs, shape, ElementType::F32);
+    Ok(())
 }

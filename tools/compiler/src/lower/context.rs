@@ -177,6 +177,11 @@ impl<'a> Lowering<'a> {
         self.graph.tensor_mut(id).quantization = quantization;
     }
 
+    /// What a constant was quantized with.
+    pub fn quantization_of(&self, id: TensorId) -> Option<&Quantization> {
+        self.graph.tensor(id).quantization.as_ref()
+    }
+
     /// Name of input `i` if it is there.
     pub fn input_name(&self, node: &OnnxNode, i: usize) -> Option<String> {
         node.inputs.get(i).filter(|n| !n.is_empty()).cloned()
@@ -501,7 +506,19 @@ impl<'a> Lowering<'a> {
 
     /// Adds the node that computes the ONNX node's first result in NHWC, and its way back.
     pub fn push_nhwc(&mut self, node: &OnnxNode, operator: Operator, inputs: Vec<TensorId>) -> Result<(), Refusal> {
-        let (name, shape) = self.result(node)?;
+        let (_, shape) = self.result(node)?;
+        self.push_nhwc_as(node, operator, inputs, &shape)
+    }
+
+    /// [`Lowering::push_nhwc`] for a result whose shape in the file's layout is `shape`.
+    pub fn push_nhwc_as(
+        &mut self,
+        node: &OnnxNode,
+        operator: Operator,
+        inputs: Vec<TensorId>,
+        shape: &[usize],
+    ) -> Result<(), Refusal> {
+        let (name, shape) = (node.outputs.first().cloned().unwrap_or_default(), shape.to_vec());
         let permutation = feature_map_permutation(shape.len())?;
         let moved: Vec<usize> = permutation.iter().map(|&axis| shape[axis]).collect();
         let nhwc = if let [n, l, c] = moved[..] { vec![n, 1, l, c] } else { moved.clone() };

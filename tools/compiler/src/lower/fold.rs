@@ -38,12 +38,12 @@ fn results(graph: &Graph, node: &Node) -> Option<Vec<Constant>> {
             let places = transpose(&places, &operands[0].shape, permutation);
             Some(vec![operands[0].constant.as_ref()?.gathered(places)?])
         }
-        _ => run(graph, node),
+        _ => run_alone(graph, node),
     }
 }
 
-/// Runs a node as an image of its own.
-fn run(graph: &Graph, node: &Node) -> Option<Vec<Constant>> {
+/// Runs a node whose operands are constants as an image of its own; `None` when the runtime cannot.
+pub fn run_alone(graph: &Graph, node: &Node) -> Option<Vec<Constant>> {
     let mut single = Graph { name: node.name.clone(), ..Graph::default() };
     let mut copies = |ids: &[TensorId]| ids.iter().map(|&id| single.add_tensor(graph.tensor(id).clone())).collect();
     let (inputs, outputs): (Vec<TensorId>, Vec<TensorId>) = (copies(&node.inputs), copies(&node.outputs));

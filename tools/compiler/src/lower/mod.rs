@@ -38,6 +38,7 @@ mod transpose;
 mod unary;
 mod window;
 
+pub(crate) use fold::run_alone;
 pub use operators::{OPERATORS, OnnxOperator};
 
 use crate::error::CompileError;

@@ -30,7 +30,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("ArgMax", &[1, 11, 12, 13], "", &["axis", "keepdims", "select_last_index"], reduction::arg_max),
     operator("ArgMin", &[1, 11, 12, 13], "", &["axis", "keepdims", "select_last_index"], reduction::arg_min),
     operator("Attention", &[23, 24], "Softmax in float32", ATTENTION_ATTRIBUTES, attention::lower),
-    operator("AveragePool", &[7, 10, 11, 19, 22], POOL_NOTE, POOL_ATTRIBUTES, pool::average_pool),
+    operator("AveragePool", &[7, 10, 11, 19, 22], WINDOW_NOTE, POOL_ATTRIBUTES, pool::average_pool),
     operator(
         "BatchNormalization",
         &[7, 9, 14, 15],
@@ -56,7 +56,8 @@ pub const OPERATORS: &[OnnxOperator] = &[
         reshape::constant,
     ),
     operator("ConstantOfShape", &[9, 20, 21, 23, 24, 25], "known shape", &["value"], generate::constant_of_shape),
-    operator("Conv", &[1, 11, 22], "1-D and 2-D, constant weights", CONV_ATTRIBUTES, conv::lower),
+    operator("Conv", &[1, 11, 22], WINDOW_NOTE, CONV_ATTRIBUTES, conv::lower),
+    operator("ConvTranspose", &[1, 11, 22], WINDOW_NOTE, CONV_TRANSPOSE_ATTRIBUTES, conv::transposed),
     operator("Cos", &[7, 22], "", &[], unary::cos),
     operator("CumSum", &[11, 14], "", &["exclusive", "reverse"], reduction::cumulative_sum),
     operator("DepthToSpace", &[1, 11, 13], "", &["blocksize", "mode"], depth_space::depth_to_space),
@@ -83,8 +84,9 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("GatherElements", &[11, 13], "", &["axis"], gather::elements),
     operator("Gelu", &[20], "", &["approximate"], unary::gelu),
     operator("Gemm", &[7, 9, 11, 13], "", &["alpha", "beta", "transA", "transB"], matmul::gemm),
-    operator("GlobalAveragePool", &[1, 22], "1-D and 2-D", &[], pool::global_average_pool),
-    operator("GlobalMaxPool", &[1, 22], "1-D and 2-D", &[], pool::global_max_pool),
+    operator("GlobalAveragePool", &[1, 22], WINDOW_NOTE, &[], pool::global_average_pool),
+    operator("GlobalLpPool", &[2, 22], WINDOW_NOTE, &["p"], pool::global_lp_pool),
+    operator("GlobalMaxPool", &[1, 22], WINDOW_NOTE, &[], pool::global_max_pool),
     operator("Greater", &[7, 9, 13], "", &[], binary::greater),
     operator("GreaterOrEqual", &[12, 16], "", &[], binary::greater_or_equal),
     operator("GroupNormalization", &[18, 21], "", &["epsilon", "num_groups", "stash_type"], normalization::group),
@@ -95,6 +97,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("InstanceNormalization", &[6, 22], "", &["epsilon"], normalization::instance),
     operator("IsInf", &[10, 20], "", &["detect_negative", "detect_positive"], activation::is_inf),
     operator("IsNaN", &[9, 13, 20], "", &[], activation::is_nan),
+    operator("LRN", &[1, 13], "", &["alpha", "beta", "bias", "size"], pool::local_response_norm),
     operator("LSTM", &[7, 14, 22], RECURRENT_NOTE, RECURRENT_ATTRIBUTES, recurrent::lstm),
     operator("LayerNormalization", &[17], "", NORMALIZATION_ATTRIBUTES, normalization::layer),
     operator("LeakyRelu", &[6, 16], "", &["alpha"], unary::leaky_relu),
@@ -103,9 +106,10 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("Log", &[6, 13], "", &[], unary::log),
     operator("LogSoftmax", &[1, 11, 13], "", &["axis"], softmax::log_softmax),
     operator("LpNormalization", &[1, 22], "p 1 and 2", &["axis", "p"], normalization::lp),
+    operator("LpPool", &[2, 11, 18, 22], WINDOW_NOTE, LP_POOL_ATTRIBUTES, pool::lp_pool),
     operator("MatMul", &[1, 9, 13], "", &[], matmul::matmul),
     operator("Max", &[6, 8, 12, 13], "", &[], binary::max),
-    operator("MaxPool", &[1, 8, 10, 11, 12, 22], POOL_NOTE, MAX_POOL_ATTRIBUTES, pool::max_pool),
+    operator("MaxPool", &[1, 8, 10, 11, 12, 22], WINDOW_NOTE, MAX_POOL_ATTRIBUTES, pool::max_pool),
     operator("Mean", &[6, 8, 13], "", &[], binary::mean),
     operator("Min", &[6, 8, 12, 13], "", &[], binary::min),
     operator("Mish", &[18, 22], "", &[], unary::mish),
@@ -245,11 +249,14 @@ fn nearest(name: &str) -> Option<String> {
 }
 
 const CAST_NOTE: &str = "float32, int8, uint8, int32, int64 and bool";
-const POOL_NOTE: &str = "1-D and 2-D, first result only";
+const WINDOW_NOTE: &str = "1-D, 2-D and 3-D";
 const POOL_ATTRIBUTES: &[&str] =
     &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"];
 const MAX_POOL_ATTRIBUTES: &[&str] =
     &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
+const LP_POOL_ATTRIBUTES: &[&str] = &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "p", "pads", "strides"];
+const CONV_TRANSPOSE_ATTRIBUTES: &[&str] =
+    &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"];
 const CONV_ATTRIBUTES: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
 const QUANTIZE_ATTRIBUTES: &[&str] = &["axis", "block_size", "output_dtype", "precision", "saturate"];
 const RESIZE_ATTRIBUTES: &[&str] = &[
@@ -284,19 +291,11 @@ const RECURRENT_ATTRIBUTES: &[&str] = &[
 
 /// Nearest supported forms of what models often have.
 const INSTEAD: &[(&[&str], &str)] = &[
-    (&["LRN"], "train with BatchNormalization instead"),
     (
         &["DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"],
         "quantize it statically to QuantizeLinear and DequantizeLinear nodes (QDQ), or convert the float model: \
          tinfer quantizes it itself (--calibration)",
     ),
-    (&["ConvTranspose"], "Conv is the nearest supported form"),
-    (
-        &["LpPool", "GlobalLpPool"],
-        "MaxPool, AveragePool, GlobalAveragePool and GlobalMaxPool are the nearest supported forms",
-    ),
-    (&["LSTM", "GRU", "RNN"], "one-dimensional Conv is the nearest supported form"),
-    (&["LogSoftmax", "Exp", "Log"], "end the model at the scores or at Softmax"),
     (&["If", "Loop", "Scan"], "export the model without control flow"),
 ];
 

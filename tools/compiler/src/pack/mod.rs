@@ -14,6 +14,7 @@ mod reduction;
 mod row_normalization;
 mod stack;
 mod step;
+mod window_nd;
 mod windows;
 
 #[cfg(test)]
@@ -140,10 +141,12 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
             }
             _ if is_int16(graph, node) => int16::pack,
             Operator::Conv2d { .. }
+            | Operator::ConvTranspose2d { .. }
             | Operator::DepthwiseConv2d { .. }
             | Operator::FullyConnected { .. }
             | Operator::BatchMatmul { .. } => products::pack,
             Operator::MaxPool2d { .. } | Operator::AveragePool2d { .. } => windows::pack,
+            Operator::WindowNd(_) => window_nd::pack,
             Operator::Binary { .. } | Operator::Unary(_) | Operator::Softmax | Operator::MaskedSoftmax => {
                 elementwise::pack
             }

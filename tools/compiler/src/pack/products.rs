@@ -16,6 +16,7 @@ use tinfer::operators::armv7em::depthwise_conv_2d::{DEPTHWISE_CONV_2D_I8_ARMV7EM
 use tinfer::operators::armv7em::fully_connected::{FULLY_CONNECTED_I8_ARMV7EM, FullyConnectedArmv7emRecord};
 use tinfer::operators::batch_matmul::{BATCH_MATMUL_F32, BATCH_MATMUL_I8, BatchMatmulRecord};
 use tinfer::operators::conv_2d::{CONV_2D_F32, CONV_2D_I8, Conv2dRecord};
+use tinfer::operators::conv_transpose_2d::{CONV_TRANSPOSE_2D_F32, CONV_TRANSPOSE_2D_I8, ConvTranspose2dRecord};
 use tinfer::operators::depthwise_conv_2d::{DEPTHWISE_CONV_2D_F32, DEPTHWISE_CONV_2D_I8, DepthwiseConv2dRecord};
 use tinfer::operators::fully_connected::{FULLY_CONNECTED_F32, FULLY_CONNECTED_I8, FullyConnectedRecord};
 use tinfer::operators::mve::WindowedMveRecord;
@@ -54,6 +55,12 @@ fn pack_i8(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, Pack
             let window = window_record(steps, node, window)?;
             let record = Conv2dRecord { window, groups: *groups as u32, limits };
             steps.emit(node, &CONV_2D_I8, inputs, &arrays, &record.emit())
+        }
+        Operator::ConvTranspose2d { window, groups, clamp } => {
+            let limits = steps.limits_i8(node, *clamp)?;
+            let window = window_record(steps, node, window)?;
+            let record = ConvTranspose2dRecord { window, groups: *groups as u32, limits };
+            steps.emit(node, &CONV_TRANSPOSE_2D_I8, inputs, &arrays, &record.emit())
         }
         Operator::DepthwiseConv2d { window, clamp, .. } => {
             let limits = steps.limits_i8(node, *clamp)?;
@@ -136,6 +143,11 @@ fn pack_f32(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, Pac
             let record = Conv2dRecord { window, groups: *groups as u32, limits: limits_f32(*clamp) };
             (&CONV_2D_F32, group_major(weights, shape, *groups), record.emit().to_vec())
         }
+        Operator::ConvTranspose2d { window, groups, clamp } => {
+            let window = window_record(steps, node, window)?;
+            let record = ConvTranspose2dRecord { window, groups: *groups as u32, limits: limits_f32(*clamp) };
+            (&CONV_TRANSPOSE_2D_F32, group_major(weights, shape, *groups), record.emit().to_vec())
+        }
         Operator::DepthwiseConv2d { window, clamp, .. } => {
             let window = window_record(steps, node, window)?;
             let record = DepthwiseConv2dRecord { window, limits: limits_f32(*clamp) };
@@ -177,6 +189,7 @@ fn batch_matmul(
 fn clamp_of(node: &Node) -> Clamp {
     match node.operator {
         Operator::Conv2d { clamp, .. }
+        | Operator::ConvTranspose2d { clamp, .. }
         | Operator::DepthwiseConv2d { clamp, .. }
         | Operator::FullyConnected { clamp } => clamp,
         _ => Clamp::default(),

@@ -18,7 +18,7 @@ pub fn affine(graph: &mut Graph, i: usize) -> bool {
     let channels = factor.len();
     // Where the channel of a weight is: OHWI and [O, I] by rows, HWC by columns.
     let by_rows = match graph.nodes[layer].operator {
-        Operator::Conv2d { .. } | Operator::FullyConnected { .. } => true,
+        Operator::Conv2d { .. } | Operator::ConvTranspose2d { .. } | Operator::FullyConnected { .. } => true,
         Operator::DepthwiseConv2d { .. } => false,
         _ => return false,
     };

@@ -100,6 +100,8 @@ fn check(model: ModelBuilder, expected: &[&str]) {
 fn name(operator: &Operator) -> &'static str {
     match operator {
         Operator::Conv2d { .. } => "Conv2d",
+        Operator::ConvTranspose2d { .. } => "ConvTranspose2d",
+        Operator::WindowNd(_) => "WindowNd",
         Operator::DepthwiseConv2d { .. } => "DepthwiseConv2d",
         Operator::FullyConnected { .. } => "FullyConnected",
         Operator::BatchMatmul { .. } => "BatchMatmul",
@@ -147,6 +149,14 @@ fn normalization_and_activation_fuse() {
     check(model.node("Relu", &["n"], &["y"], &[]).output("y"), &["Conv2d"]);
     let model = bn(ModelBuilder::new(13).input("x", &[1, 3, 6, 5]), "x", "n", 3);
     check(conv(model.node("Relu", &["n"], &["r"], &[]), "r", "y", 3, 2).output("y"), &["DepthwiseConv2d", "Conv2d"]);
+    let strides = Attr::Is(vec![2, 2]);
+    let model = ModelBuilder::new(13).input("x", &[1, 3, 4, 5]).weight("w", array(&[3, 4, 3, 2], 1)).node(
+        "ConvTranspose",
+        &["x", "w"],
+        &["c"],
+        &[("strides", strides)],
+    );
+    check(bn(model, "c", "n", 4).node("Relu", &["n"], &["y"], &[]).output("y"), &["ConvTranspose2d"]);
     let model = ModelBuilder::new(13).input("x", &[1, 6]).weight("w", array(&[6, 4], 1)).node(
         "MatMul",
         &["x", "w"],

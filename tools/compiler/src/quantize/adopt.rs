@@ -43,7 +43,10 @@ pub fn real_weights(graph: &Graph) -> Vec<&str> {
     let is_layer = |n: &&Node| {
         matches!(
             n.operator,
-            Operator::Conv2d { .. } | Operator::DepthwiseConv2d { .. } | Operator::FullyConnected { .. }
+            Operator::Conv2d { .. }
+                | Operator::ConvTranspose2d { .. }
+                | Operator::DepthwiseConv2d { .. }
+                | Operator::FullyConnected { .. }
         )
     };
     let layers = graph.nodes.iter().filter(is_layer);

@@ -8,7 +8,7 @@
 
 use super::islands::{Level, Levels};
 use super::{QuantizeError, Range, fixed_output};
-use crate::graph::{Binary, Graph, Node, Operator, Quantization, Tensor, TensorId};
+use crate::graph::{Binary, Graph, Node, Operator, Quantization, Tensor, TensorId, WindowNd};
 use tinfer::tensor::ElementType;
 
 /// Gives every activation that has steps its quantization. `own` is the range of each tensor on its own.
@@ -114,7 +114,10 @@ impl Sharing {
             return Ok(1);
         }
         match node.operator {
-            Operator::MaxPool2d { .. } | Operator::Transpose { .. } | Operator::Reshape => {}
+            Operator::MaxPool2d { .. }
+            | Operator::WindowNd(WindowNd::MaxPool { .. })
+            | Operator::Transpose { .. }
+            | Operator::Reshape => {}
             Operator::Move(ref movement) if movement.keeps_values() => {}
             Operator::Requantize => {
                 if self.levels[input.0] == self.levels[output.0] {

@@ -17,7 +17,10 @@ pub(super) fn constants(graph: &mut Graph, corrections: &Corrections) -> Result<
             continue;
         }
         match node.operator {
-            Operator::Conv2d { .. } | Operator::DepthwiseConv2d { .. } | Operator::FullyConnected { .. } => {
+            Operator::Conv2d { .. }
+            | Operator::ConvTranspose2d { .. }
+            | Operator::DepthwiseConv2d { .. }
+            | Operator::FullyConnected { .. } => {
                 layer(graph, idx, &node, corrections)?;
             }
             // Their factors become steps of the output when they are packed.

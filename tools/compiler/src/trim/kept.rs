@@ -161,7 +161,7 @@ impl Kept {
             }
             _ if is_constant(input) => None,
             Operator::Require | Operator::Pair(_) | Operator::Where | Operator::Cast => None,
-            Operator::Move(_) => None,
+            Operator::Move(_) | Operator::ConvTranspose2d { .. } | Operator::WindowNd(_) => None,
             Operator::Unary(_) | Operator::Requantize | Operator::MaxPool2d { .. } | Operator::AveragePool2d { .. } => {
                 self.same_channels(graph, input, output)
             }
