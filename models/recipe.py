@@ -1,90 +1,45 @@
-"""What the training recipes share: exporting, measuring, writing samples.
+"""What the training recipes share, whatever they train with: measuring, writing samples.
 
 Needs the packages of a model's `train/requirements.txt`.
 """
 
-import os
-
-# Before tensorflow is imported: its start-up notices would bury the progress.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 from pathlib import Path
 
-import keras
 import numpy as np
-import onnx
 import onnxruntime
-import tensorflow as tf
-import tf2onnx
 from PIL import Image
 
 import datasets
 
 INPUT = "image"
 OUTPUT = "probabilities"
-OPSET = 15
-
-
-def reproducible(seed: int) -> None:
-    """Fixes every source of randomness.
-
-    The same machine gives the same weights again; another CPU may round
-    differently and end a few test samples away.
-    """
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-
-
-def batches(split: datasets.Split, batch: int, augment, seed: int) -> tf.data.Dataset:
-    """One epoch of shuffled, augmented, normalized NHWC batches.
-
-    Shuffled anew each time it is read.
-    """
-    images = datasets.unit_range(split.pictures)[:, :, :, np.newaxis]
-    data = tf.data.Dataset.from_tensor_slices((images, split.labels))
-    data = data.shuffle(len(images), seed=seed).batch(batch, drop_remainder=True)
-    # One map at a time: a parallel one would draw random numbers in any order.
-    return data.map(lambda image, label: (augment(image, training=True), label)).prefetch(2)
-
-
-def export(model: keras.Model, path: Path, layout: str) -> None:
-    """Writes `model` as ONNX with a symbolic batch and an `NHWC` or `NCHW` input."""
-    signature = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32, name=INPUT)]
-
-    @tf.function(input_signature=signature)
-    def infer(image):
-        return {OUTPUT: model(image, training=False)}
-
-    exported, _ = tf2onnx.convert.from_function(
-        infer,
-        signature,
-        opset=OPSET,
-        inputs_as_nchw=[INPUT] if layout == "NCHW" else None,
-    )
-    graph = exported.graph
-    graph.name = path.stem
-    # Doc strings hold paths of the machine that exported.
-    exported.doc_string = graph.doc_string = ""
-    for record in [*graph.node, *graph.initializer, *graph.input, *graph.output]:
-        record.doc_string = ""
-    for value in [*graph.input, *graph.output]:
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    # The exporter's own names for the batch dimension differ from run to run.
-    del graph.value_info[:]
-    onnx.checker.check_model(exported, full_check=True)
-    onnx.save(exported, path)
 
 
 def float_accuracy(model: Path, arrays: dict) -> float:
     """Top-1 accuracy of an ONNX file under onnxruntime."""
-    probabilities = predict(model, arrays[INPUT])
+    (samples,) = (array for name, array in arrays.items() if name != "labels")
+    probabilities = predict(model, samples)
     return float(np.mean(probabilities.argmax(axis=1) == arrays["labels"]))
 
 
-def predict(model: Path, images: np.ndarray) -> np.ndarray:
+def predict(model: Path, samples: np.ndarray) -> np.ndarray:
+    """The first output for every sample."""
+    return next(iter(answers(model, samples).values()))
+
+
+def answers(model: Path, samples: np.ndarray) -> dict:
+    """Every output by name, for all samples."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    parts = [session.run([OUTPUT], {INPUT: images[idx : idx + 500]})[0] for idx in range(0, len(images), 500)]
-    return np.concatenate(parts)
+    (entry,) = session.get_inputs()
+    names = [output.name for output in session.get_outputs()]
+    parts = []
+    for begin in range(0, len(samples), 500):
+        part = dict(zip(names, session.run(None, {entry.name: samples[begin : begin + 500]})))
+        if "selected" in part:
+            # Non-maximum suppression counts the pictures of each run from 0.
+            part["selected"][:, 0] += begin
+        parts.append(part)
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 def write_calibration(path: Path, train: datasets.Split, layout: str, n_per_class: int) -> None:

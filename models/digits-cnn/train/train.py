@@ -11,6 +11,7 @@ from keras import layers
 
 import datasets
 import evaluation
+import keras_recipe
 import recipe
 
 LAYOUT = "NHWC"
@@ -50,10 +51,10 @@ def augmentation() -> keras.Sequential:
 
 
 def main() -> None:
-    recipe.reproducible(SEED)
+    keras_recipe.reproducible(SEED)
     data = datasets.digits()
     model = network()
-    epoch = recipe.batches(data.train, BATCH, augmentation(), SEED)
+    epoch = keras_recipe.batches(data.train, BATCH, augmentation(), SEED)
     schedule = keras.optimizers.schedules.CosineDecay(2e-3, EPOCHS * len(epoch))
     model.compile(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-3),
@@ -64,7 +65,7 @@ def main() -> None:
     model.fit(epoch, epochs=EPOCHS, shuffle=False, verbose=2)
 
     exported = FOLDER / "digits-cnn.onnx"
-    recipe.export(model, exported, LAYOUT)
+    keras_recipe.export(model, exported, LAYOUT)
     recipe.write_calibration(FOLDER / "calibration.npz", data.train, LAYOUT, n_per_class=20)
     recipe.write_samples(FOLDER / "samples", data.test, {"two": 2, "four": 4, "seven": 7}, enlarged="seven")
     accuracy = recipe.float_accuracy(exported, evaluation.test_set("digits-cnn"))

@@ -11,6 +11,7 @@ from keras import layers
 
 import datasets
 import evaluation
+import keras_recipe
 import recipe
 
 LAYOUT = "NCHW"
@@ -60,10 +61,10 @@ def augmentation() -> keras.Sequential:
 
 
 def main() -> None:
-    recipe.reproducible(SEED)
+    keras_recipe.reproducible(SEED)
     data = datasets.fashion()
     model = network()
-    epoch = recipe.batches(data.train, BATCH, augmentation(), SEED)
+    epoch = keras_recipe.batches(data.train, BATCH, augmentation(), SEED)
     schedule = keras.optimizers.schedules.CosineDecay(4e-3, EPOCHS * len(epoch))
     model.compile(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-2),
@@ -74,7 +75,7 @@ def main() -> None:
     model.fit(epoch, epochs=EPOCHS, shuffle=False, verbose=2)
 
     exported = FOLDER / "fashion-resnet8.onnx"
-    recipe.export(model, exported, LAYOUT)
+    keras_recipe.export(model, exported, LAYOUT)
     recipe.write_calibration(FOLDER / "calibration.npz", data.train, LAYOUT, n_per_class=20)
     names = {"trouser": 1, "sneaker": 7, "ankle-boot": 9}
     recipe.write_samples(FOLDER / "samples", data.test, names, enlarged="ankle-boot")

@@ -22,6 +22,11 @@
 //! [accuracy]
 //! float = 0.9895
 //! int8_max_drop = 0.005
+//! threshold = 0.31                   # anomaly detection: the error from which a sample is an anomaly
+//!
+//! [quantized]                        # the same model, quantized by another tool
+//! file = "digits-qdq.onnx"
+//! accuracy = 0.988
 //!
 //! [[samples]]
 //! file = "samples/two.png"
@@ -130,6 +135,8 @@ pub struct AccuracyPromise {
     pub int8_max_drop: Option<f64>,
     /// How to get the test set.
     pub test_set: Option<String>,
+    /// Of a model that detects anomalies: the reconstruction error from which a sample is one.
+    pub threshold: Option<f64>,
 }
 
 /// One example.
@@ -231,6 +238,8 @@ struct File {
     #[serde(default)]
     preprocess: BTreeMap<String, PreprocessSection>,
     calibration: Option<CalibrationSection>,
+    #[expect(dead_code, reason = "as for data; such a file needs nothing from here to be converted")]
+    quantized: Option<QuantizedSection>,
     #[serde(default)]
     accuracy: AccuracyPromise,
     #[serde(default)]
@@ -263,6 +272,14 @@ struct DataSection {
 #[serde(deny_unknown_fields)]
 struct CalibrationSection {
     file: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "as in File")]
+struct QuantizedSection {
+    file: String,
+    accuracy: Option<f64>,
 }
 
 #[derive(Deserialize)]

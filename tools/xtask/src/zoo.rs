@@ -6,30 +6,32 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::demo::Verified;
+use crate::demo::{Accuracy, Verified};
+use crate::process;
 use crate::project::Project;
 use crate::setup;
 use crate::tinfer::Tinfer;
 
-/// Converts every model to int8 and compares its accuracy and the float model's with the floors.
+/// Converts every model to int8, compares its accuracy and the float model's with the floors, and the bits of an
+/// emulated Cortex-M4 with this machine's.
 ///
 /// Test sets come from package registries and are kept in the cache. Where one cannot be had, the
-/// model is skipped and that is said.
+/// model is skipped and that is said; so is the emulator.
 ///
 /// # Errors
-/// A model below its floor, or one that cannot be converted.
+/// A model below its floor, one that cannot be converted, or other bits on the board.
 pub fn run(project: &Project) -> Result<()> {
-    setup::prepare(project, &setup::Options::silent_when_found(), &[setup::Purpose::Tests])?;
+    let options = setup::Options::silent_when_found();
+    setup::prepare(project, &options, &[setup::Purpose::Tests])?;
+    let on_board = setup::prepare(project, &options, &[setup::Purpose::Firmware])? == 0;
     let tinfer = Tinfer::build(project, "zoo")?;
+    let python = setup::python(project)?;
     let models = project.root().join("models");
     let mut broken = Vec::new();
     for name in names(&models)? {
         println!("\n{name}");
-        let about = About::read(&models.join(&name))?;
-        if let Some(test_set) = test_set(project, &models, &name, &tinfer.folder)? {
-            let verified = verify(&tinfer, &models.join(&name), &name, &test_set)?;
-            broken.extend(about.accuracy.broken_by(&name, &verified)?);
-        }
+        let model = Model { tinfer: &tinfer, python: &python, folder: models.join(&name), name: &name };
+        broken.extend(model.check(on_board)?);
     }
     if !broken.is_empty() {
         bail!("{}", broken.join("; "));
@@ -50,46 +52,152 @@ pub fn names(models: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn test_set(project: &Project, models: &Path, name: &str, folder: &Path) -> Result<Option<PathBuf>> {
-    let file = folder.join(format!("{name}.npz"));
-    let python = setup::python(project)?;
-    let script = models.join("evaluation.py");
-    let output = Command::new(python).arg(script).arg(name).arg(&file).output().context("cannot run Python")?;
-    if output.status.success() {
-        return Ok(Some(file));
-    }
-    println!("skipped, its test set cannot be had: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(None)
+/// A model and what checks it.
+struct Model<'a> {
+    tinfer: &'a Tinfer,
+    python: &'a Path,
+    folder: PathBuf,
+    name: &'a str,
 }
 
-fn verify(tinfer: &Tinfer, model: &Path, name: &str, test_set: &Path) -> Result<Verified> {
-    let onnx = model.join(format!("{name}.onnx"));
-    let image = tinfer.folder.join(format!("{name}.tnf"));
-    let _: serde_json::Value = tinfer.ask(|command| {
-        command.arg("convert").arg(&onnx).arg("-o").arg(&image).args(["--target", "mps2-an386"]);
-    })?;
-    let verified: Verified = tinfer.ask(|command| {
-        command.arg("verify").arg(&onnx).arg(&image).arg("--inputs").arg(test_set);
-    })?;
-    verified.print();
-    Ok(verified)
+impl Model<'_> {
+    /// The promises that do not hold, a sentence each.
+    fn check(&self, on_board: bool) -> Result<Vec<String>> {
+        let about = About::read(&self.folder)?;
+        let onnx = self.folder.join(format!("{}.onnx", self.name));
+        let image = self.convert(&onnx)?;
+        let mut broken = Vec::new();
+        if on_board {
+            broken.extend(self.on_board(&onnx, &image, &about.calibration.file)?);
+        }
+        let Some(test_set) = self.test_set()? else { return Ok(broken) };
+        let found = match about.model.task.as_str() {
+            "classification" => self.verified(&onnx, &image, &test_set)?,
+            _ => Accuracy {
+                reference: self.measured(&onnx, &["--backend", "tract"], &test_set)?,
+                image: self.measured(&image, &[], &test_set)?,
+            },
+        };
+        println!("{}: float {:.4}, int8 {:.4}", about.model.measure(), found.reference, found.image);
+        broken.extend(about.accuracy.broken_by(self.name, &found));
+        if let Some(Quantized { file, accuracy }) = &about.quantized {
+            let onnx = self.folder.join(file);
+            let image = self.convert(&onnx)?;
+            if on_board {
+                broken.extend(self.on_board(&onnx, &image, &about.calibration.file)?);
+            }
+            let found = self.verified(&onnx, &image, &test_set)?.image;
+            println!("{}: {found:.4}, promised {accuracy:.4}", file.display());
+            if found < accuracy - QUANTIZED_TOLERANCE {
+                broken.push(format!("{}: {found:.4}, promised {accuracy:.4}", file.display()));
+            }
+        }
+        Ok(broken)
+    }
+
+    /// The test set, or `None` where it cannot be had, which is said.
+    fn test_set(&self) -> Result<Option<PathBuf>> {
+        let file = self.tinfer.folder.join(format!("{}.npz", self.name));
+        let script = self.folder.with_file_name("evaluation.py");
+        let output = Command::new(self.python).arg(script).arg(self.name).arg(&file).output();
+        let output = output.context("cannot run Python")?;
+        if output.status.success() {
+            return Ok(Some(file));
+        }
+        println!("skipped, its test set cannot be had: {}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(None)
+    }
+
+    fn convert(&self, onnx: &Path) -> Result<PathBuf> {
+        let image = self.tinfer.folder.join(onnx.file_name().context("not a file")?).with_extension("tnf");
+        let _: serde_json::Value = self.tinfer.ask(|command| {
+            command.arg("convert").arg(onnx).arg("-o").arg(&image).args(["--target", BOARD]);
+        })?;
+        Ok(image)
+    }
+
+    /// Shares of right answers of a classifier.
+    fn verified(&self, onnx: &Path, image: &Path, test_set: &Path) -> Result<Accuracy> {
+        let verified: Verified = self.tinfer.ask(|command| {
+            command.arg("verify").arg(onnx).arg(image).arg("--inputs").arg(test_set);
+        })?;
+        verified.print();
+        verified.accuracy.context("the test set has no labels")
+    }
+
+    /// How good the answers of an ONNX file or an image are, as `metrics.py` says.
+    fn measured(&self, file: &Path, options: &[&str], test_set: &Path) -> Result<f64> {
+        let outputs = self.tinfer.folder.join(format!("{}-outputs.npz", self.name));
+        let _: serde_json::Value = self.tinfer.ask(|command| {
+            command.arg("run").arg(file).arg("--input").arg(test_set).arg("--output").arg(&outputs).args(options);
+        })?;
+        let script = self.folder.with_file_name("metrics.py");
+        let mut command = Command::new(self.python);
+        let answer = process::read(command.arg(script).arg(self.name).arg(test_set).arg(&outputs))?;
+        answer.trim().parse().with_context(|| format!("metrics.py answers {answer}"))
+    }
+
+    /// Says when the first calibration samples have other bits on the emulated board.
+    fn on_board(&self, onnx: &Path, image: &Path, calibration: &Path) -> Result<Option<String>> {
+        let inputs = self.folder.join(calibration);
+        let verified: OnBoard = self.tinfer.ask(|command| {
+            command.arg("verify").arg(onnx).arg(image).arg("--inputs").arg(inputs);
+            // How near the answers are is judged on the test set.
+            command.args(["--on", &format!("emulator:{BOARD}"), "--device-samples", "2", "--min-sqnr", "0"]);
+        })?;
+        let Bits { bit_exact, instructions_per_inference: n_instructions } = verified.device;
+        println!("{BOARD}: {n_instructions} instructions, {}", if bit_exact { "same bits" } else { "OTHER BITS" });
+        Ok((!bit_exact).then(|| format!("{}: other bits on {BOARD}", image.display())))
+    }
 }
+
+/// What `tinfer verify --on` answers about the board.
+#[derive(Deserialize)]
+struct OnBoard {
+    device: Bits,
+}
+
+#[derive(Deserialize)]
+struct Bits {
+    bit_exact: bool,
+    instructions_per_inference: u64,
+}
+
+const BOARD: &str = "mps2-an386";
+
+/// Other tools' rounding moves a few samples in ten thousand.
+const QUANTIZED_TOLERANCE: f64 = 0.002;
 
 /// What `model.toml` promises.
 #[derive(Deserialize)]
 pub struct About {
+    model: Kind,
     /// Accuracy on the test set.
     pub accuracy: Promise,
     /// Samples for calibration.
     pub calibration: Calibration,
     /// Pictures with their labels.
+    #[serde(default)]
     pub samples: Vec<Sample>,
+    quantized: Option<Quantized>,
 }
 
-/// Shares of right answers.
+#[derive(Deserialize)]
+struct Kind {
+    task: String,
+}
+
+/// The model as another tool quantizes it.
+#[derive(Deserialize)]
+struct Quantized {
+    file: PathBuf,
+    accuracy: f64,
+}
+
+/// How good the answers are, as parts of 1.
 #[derive(Deserialize)]
 pub struct Promise {
-    /// Of the float model, as measured when it was trained.
+    /// Those of the float model, as measured when it was trained.
     pub float: f64,
     float_floor: f64,
     int8_max_drop: f64,
@@ -123,10 +231,21 @@ impl About {
     }
 }
 
+impl Kind {
+    /// What the accuracy of this task is called.
+    fn measure(&self) -> &'static str {
+        match self.task.as_str() {
+            "anomaly detection" => "AUC",
+            "object detection" => "mAP",
+            "generation" => "explained variance",
+            _ => "accuracy",
+        }
+    }
+}
+
 impl Promise {
     /// The promises that do not hold, a sentence each.
-    fn broken_by(&self, name: &str, verified: &Verified) -> Result<Vec<String>> {
-        let accuracy = verified.accuracy.as_ref().context("the test set has no labels")?;
+    fn broken_by(&self, name: &str, accuracy: &Accuracy) -> Vec<String> {
         let mut broken = Vec::new();
         if accuracy.reference < self.float_floor {
             broken.push(format!("{name}: float accuracy {:.4}, floor {:.4}", accuracy.reference, self.float_floor));
@@ -136,7 +255,7 @@ impl Promise {
         if drop > self.int8_max_drop + 1e-9 {
             broken.push(format!("{name}: int8 loses {drop:.4}, at most {:.4} allowed", self.int8_max_drop));
         }
-        Ok(broken)
+        broken
     }
 }
 
@@ -147,17 +266,22 @@ mod tests {
     #[test]
     fn promises_are_kept_to_the_digit() {
         let promise = Promise { float: 0.99, float_floor: 0.98, int8_max_drop: 0.005 };
-        let verified = |reference: f64, image: f64| -> Verified {
-            let json = format!(
-                r#"{{"samples": 1, "outputs": [], "accuracy": {{"reference": {reference}, "image": {image}}}}}"#
-            );
-            serde_json::from_str(&json).unwrap()
-        };
-        assert!(promise.broken_by("m", &verified(0.98, 0.975)).unwrap().is_empty());
-        assert_eq!(promise.broken_by("m", &verified(0.97, 0.96)).unwrap().len(), 2);
-        assert_eq!(
-            promise.broken_by("m", &verified(0.99, 0.98)).unwrap(),
-            ["m: int8 loses 0.0100, at most 0.0050 allowed"]
-        );
+        let accuracy = |reference: f64, image: f64| Accuracy { reference, image };
+        assert!(promise.broken_by("m", &accuracy(0.98, 0.975)).is_empty());
+        assert_eq!(promise.broken_by("m", &accuracy(0.97, 0.96)).len(), 2);
+        assert_eq!(promise.broken_by("m", &accuracy(0.99, 0.98)), ["m: int8 loses 0.0100, at most 0.0050 allowed"]);
+    }
+
+    #[test]
+    fn promises_are_read() {
+        let text = r#"
+            model = { task = "object detection" }
+            accuracy = { float = 0.9, float_floor = 0.8, int8_max_drop = 0.01 }
+            calibration = { file = "c.npz" }
+            quantized = { file = "q.onnx", accuracy = 0.89 }
+        "#;
+        let about: About = toml::from_str(text).unwrap();
+        assert_eq!((about.model.measure(), about.samples.len()), ("mAP", 0));
+        assert_eq!(about.quantized.map(|q| q.accuracy), Some(0.89));
     }
 }

@@ -33,6 +33,11 @@ float = 0.9
 float_floor = 0.8
 int8_max_drop = 0.005
 test_set = "make it"
+threshold = 0.25
+
+[quantized]
+file = "digits-qdq.onnx"
+accuracy = 0.88
 
 [[samples]]
 file = "samples/two.png"
@@ -51,6 +56,7 @@ fn every_key_of_the_schema_is_read() {
     assert_eq!(found.calibration, Some(folder.path().join("calibration.npz")));
     assert_eq!(found.samples[0].file, folder.path().join("samples/two.png"));
     assert_eq!(found.accuracy.int8_max_drop, Some(0.005));
+    assert_eq!(found.accuracy.threshold, Some(0.25));
     let expected = ImagePreprocess {
         width: 28,
         height: 30,
@@ -86,6 +92,7 @@ fn mistakes_are_explained() {
         assert!(!error.to_string().contains('\n'), "{error}");
     };
     check("task =", "taks =", "model-toml-syntax", "m/model.toml line 6: unknown field `taks`, expected one of");
+    check("accuracy = 0.88", "acuracy = 0.88", "model-toml-syntax", "unknown field `acuracy`");
     check("[calibration]", "[calibrate]", "model-toml-syntax", "unknown field `calibrate`");
     check("name = \"digits\"", "", "model-toml-syntax", "missing field `name`");
     check("width = 28", "width = \"28\"", "model-toml-syntax", "line 18: invalid type");
