@@ -52,7 +52,9 @@ impl Iterator for Rows {
     #[inline]
     fn next(&mut self) -> Option<u32> {
         let at = self.at;
-        for ((position, dim), stride) in self.position.iter_mut().zip(self.dims).zip(self.strides).rev() {
+        // Reversed one by one: the reverse of a `zip` has a panic path.
+        let loops = self.dims.iter().rev().zip(self.strides.iter().rev());
+        for (position, (&dim, &stride)) in self.position.iter_mut().rev().zip(loops) {
             *position = position.wrapping_add(1);
             self.at = self.at.wrapping_add_signed(stride);
             if *position < dim {

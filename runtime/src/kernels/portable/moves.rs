@@ -58,9 +58,9 @@ pub fn pad<T: Copy>(border: &Border, value: T, source: &[T], target: &mut [T]) -
                 }
             }
         }
-        for (at, dim) in position.iter_mut().zip(border.output).rev() {
+        for (at, dim) in position.iter_mut().rev().zip(border.output.iter().rev().skip(1)) {
             *at = at.wrapping_add(1);
-            if *at < dim {
+            if *at < *dim {
                 break;
             }
             *at = 0;
