@@ -102,10 +102,11 @@ impl<T: Copy> Joined<'_, T> {
     #[inline(always)]
     fn fold<A: Copy>(&self, start: A, mut step: impl FnMut(A, T) -> A) -> Option<A> {
         let [stride] = self.loops.row_strides();
-        let (stride, length) = ((stride as usize).max(1), self.loops.row_length());
+        let (stride, length) = (stride as usize, self.loops.row_length());
         let mut result = start;
         self.loops.for_each_row(|[at]| {
-            for &x in self.elements.get(at..)?.iter().step_by(stride).take(length) {
+            // Beside its use: out of the closure, the compiler keeps a panic for a step of 0.
+            for &x in self.elements.get(at..)?.iter().step_by(stride.max(1)).take(length) {
                 result = step(result, x);
             }
             Some(())
