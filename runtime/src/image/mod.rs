@@ -35,7 +35,7 @@ use crate::isa::{Isa, KERNEL_ABI};
 pub const ALIGNMENT: usize = 16;
 
 /// Version of the byte layout described in this module.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// A checked model image: every offset in it is known to be inside.
 ///

@@ -4,16 +4,18 @@
 //! 0 direction u8 (0 input, 1 output)   1 element_type u8 (of the file)   2 rank u8   3 batched u8 (0, 1)
 //! 4 tensor u16                         6 reserved (0)
 //! 8 name offset u32, 12 name length u32 (UTF-8, in this section)
-//! 16 dims u32[6], unused ones 0        40 permutation u8[6], unused ones 0           46 reserved (0)
-//! 48 preprocess u8 (0 none, 1 image)   49 channels u8   50 resize u8   51 reserved (0)
+//! 16 dims u32[6], unused ones 0        40 permutation u8[6], unused ones 0
+//! 46 pad value u8                      47 threshold u8
+//! 48 preprocess u8 (0 none, 1 image)   49 channels u8   50 resize u8   51 fit u8 + 16 * binarise u8
 //! 52 width u16   54 height u16         56 scale f32     60 mean f32[3]  72 std f32[3] .. 84
 //! ```
+//! fit: 0 stretch, 1 crop, 2 pad (with the pad value, else 0); binarise: 0 never, 1 above the threshold (else 0), 2 Otsu.
 //! The tensor holds the port's data transposed by `permutation`.
 
 use super::Image;
 use super::bytes::{RecordWriter, array, f32_at, range, u8_at, u16_at, u32_at};
 use crate::error::LoadError;
-use crate::preprocess::{Channels, ImagePreprocess, Resize};
+use crate::preprocess::{Binarise, Channels, Fit, ImagePreprocess, Resize};
 use crate::tensor::ElementType;
 
 /// Bytes of one record; the names follow the records.
@@ -105,8 +107,19 @@ impl<'i> PortView<'i> {
             writer = writer.put(16usize.saturating_add(i.saturating_mul(4)), &dim.to_le_bytes());
         }
         if let Some(p) = &self.preprocess {
+            let (fit, pad) = match p.fit {
+                Fit::Stretch => (0, 0),
+                Fit::Crop => (1, 0),
+                Fit::Pad(value) => (2, value),
+            };
+            let (binarise, threshold) = match p.binarise {
+                Binarise::Never => (0x00, 0),
+                Binarise::Above(threshold) => (0x10, threshold),
+                Binarise::Otsu => (0x20, 0),
+            };
             writer = writer
-                .put(48, &[1, p.channels as u8, p.resize as u8])
+                .put(46, &[pad, threshold])
+                .put(48, &[1, p.channels as u8, p.resize as u8, fit | binarise])
                 .put(52, &p.width.to_le_bytes())
                 .put(54, &p.height.to_le_bytes())
                 .put(56, &p.scale.to_le_bytes());
@@ -121,8 +134,9 @@ impl<'i> PortView<'i> {
 }
 
 fn parse_preprocess(record: &[u8]) -> Option<Option<ImagePreprocess>> {
+    let ([pad, threshold], how) = (array(record, 46)?, u8_at(record, 51)?);
     match u8_at(record, 48)? {
-        0 => Some(None),
+        0 => (pad == 0 && threshold == 0 && how == 0).then_some(None),
         1 => {
             let triple = |at: usize| {
                 Some([f32_at(record, at)?, f32_at(record, at.checked_add(4)?)?, f32_at(record, at.checked_add(8)?)?])
@@ -130,6 +144,18 @@ fn parse_preprocess(record: &[u8]) -> Option<Option<ImagePreprocess>> {
             Some(Some(ImagePreprocess {
                 channels: Channels::from_code(u8_at(record, 49)?)?,
                 resize: Resize::from_code(u8_at(record, 50)?)?,
+                fit: match (how & 0x0f, pad) {
+                    (0, 0) => Fit::Stretch,
+                    (1, 0) => Fit::Crop,
+                    (2, value) => Fit::Pad(value),
+                    _ => return None,
+                },
+                binarise: match (how & 0xf0, threshold) {
+                    (0x00, 0) => Binarise::Never,
+                    (0x10, threshold) => Binarise::Above(threshold),
+                    (0x20, 0) => Binarise::Otsu,
+                    _ => return None,
+                },
                 width: u16_at(record, 52)?,
                 height: u16_at(record, 54)?,
                 scale: f32_at(record, 56)?,
@@ -241,9 +267,19 @@ mod tests {
 
     #[test]
     fn record_round_trips() {
+        for fit in [Fit::Stretch, Fit::Crop, Fit::Pad(7), Fit::Pad(0)] {
+            for binarise in [Binarise::Never, Binarise::Above(90), Binarise::Above(0), Binarise::Otsu] {
+                round_trip(fit, binarise);
+            }
+        }
+    }
+
+    fn round_trip(fit: Fit, binarise: Binarise) {
         let preprocess = ImagePreprocess {
             channels: Channels::Rgb,
             resize: Resize::Bilinear,
+            fit,
+            binarise,
             width: 32,
             height: 24,
             scale: 0.5,
@@ -264,6 +300,16 @@ mod tests {
         let mut section = port.emit(SIZE as u32).to_vec();
         section.push(b'y');
         assert_eq!(Ports::new(&section, 1).next(), Some(port));
+    }
+
+    #[test]
+    fn fields_without_a_meaning_are_zero() {
+        let port = PortView::new(Direction::Input, "", ElementType::I8, false, 0, &[2], &[0], None).unwrap();
+        for at in [46, 47, 51] {
+            let mut record = port.emit(0);
+            record[at] = 1;
+            assert_eq!(Ports::new(&record, 1).next(), None, "byte {at}");
+        }
     }
 
     #[test]

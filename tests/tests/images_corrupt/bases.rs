@@ -8,6 +8,7 @@ use tinfer::image::{Envelope, Image};
 use tinfer::isa::Isa;
 use tinfer::kernels::portable::{IntegerFunction, Relation};
 use tinfer::preprocess::{Channels, ImagePreprocess, Resize};
+use tinfer::preprocess::{Binarise, Channels, Fit, ImagePreprocess, Resize};
 use tinfer::tensor::ElementType;
 use tinfer_compiler::aligned::AlignedBytes;
 use tinfer_compiler::choose::{Chosen, WinogradLayers};
@@ -61,6 +62,8 @@ impl Base {
             height: 6,
             channels: Channels::Rgb,
             resize: Resize::Bilinear,
+            fit: Fit::Pad(7),
+            binarise: Binarise::Otsu,
             scale: 0.01,
             mean: [1.0, 0.5, 0.25],
             std: [1.0, 2.0, 3.0],

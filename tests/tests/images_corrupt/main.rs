@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tinfer::image::doc::Key;
 use tinfer::image::{Image, Placement, envelope, tensors};
 use tinfer::operators::{self, InPlace, StepOperands};
-use tinfer::preprocess::{Channels, Picture, PixelOrder};
+use tinfer::preprocess::{Picture, PixelFormat, PixelOrder};
 use tinfer::session::Session;
 use tinfer::{BindError, LoadError, RunError};
 use tinfer_compiler::aligned::AlignedBytes;
@@ -175,7 +175,7 @@ fn bind_and_run(
         random.fill(session.input(i).unwrap());
         if let Some(preprocess) = port.preprocess {
             let pixels = [7, 80, 255, 0, 1, 200, 50, 60, 70, 90, 110, 130, 3, 5, 9, 11, 250, 30];
-            let picture = Picture::new(3, 2, Channels::Rgb, &pixels).unwrap();
+            let picture = Picture::new(3, 2, PixelFormat::Rgb, &pixels).unwrap();
             let quantization = image.tensor(port.tensor).unwrap().quantization;
             let order = random.pick(&[PixelOrder::Interleaved, PixelOrder::Planar]);
             if preprocess.n_values() < 1 << 16 {

@@ -10,8 +10,11 @@
 //! [preprocess.image]                 # per input: value = (pixel * scale - mean) / std
 //! width = 28
 //! height = 28
-//! channels = "gray"                  # gray, rgb, bgr
-//! resize = "bilinear"                # nearest, bilinear, area
+//! channels = "gray"                  # gray (BT.709), gray601, rgb, bgr
+//! resize = "bilinear"                # nearest, bilinear, area, triangle (bilinear that smooths when shrinking)
+//! fit = "stretch"                    # stretch, crop, pad: for pictures of other proportions
+//! pad = 0                            # value around the picture with fit = "pad"
+//! threshold = "otsu"                 # gray pixels above it become 255, others 0; otsu or 0 to 254; none if not given
 //! scale = 0.00392156862745098
 //! mean = [0.0]                       # one value, or one per channel
 //! std = [1.0]
@@ -37,7 +40,7 @@
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tinfer::preprocess::{Channels, ImagePreprocess, Resize};
+use tinfer::preprocess::{Binarise, Channels, Fit, ImagePreprocess, Resize};
 
 /// Name of the file.
 pub const FILE_NAME: &str = "model.toml";
@@ -297,6 +300,10 @@ struct PreprocessSection {
     channels: String,
     #[serde(default = "bilinear")]
     resize: String,
+    #[serde(default = "stretch")]
+    fit: String,
+    pad: Option<u8>,
+    threshold: Option<Threshold>,
     #[serde(default = "one")]
     scale: f32,
     #[serde(default)]
@@ -305,21 +312,53 @@ struct PreprocessSection {
     std: Vec<f32>,
 }
 
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Threshold {
+    Above(i64),
+    Named(String),
+}
+
 impl PreprocessSection {
     /// The section's meaning, or the key, what it holds and what was expected.
     fn check(&self) -> Result<ImagePreprocess, (&'static str, String, &'static str)> {
         let channels = match &*self.channels {
             "gray" => Channels::Gray,
+            "gray601" => Channels::Gray601,
             "rgb" => Channels::Rgb,
             "bgr" => Channels::Bgr,
-            other => return Err(("channels", format!("{other:?}"), "\"gray\", \"rgb\" or \"bgr\"")),
+            other => return Err(("channels", format!("{other:?}"), "\"gray\", \"gray601\", \"rgb\" or \"bgr\"")),
         };
         let resize = match &*self.resize {
             "nearest" => Resize::Nearest,
             "bilinear" => Resize::Bilinear,
             "area" => Resize::Area,
-            other => return Err(("resize", format!("{other:?}"), "\"nearest\", \"bilinear\" or \"area\"")),
+            "triangle" => Resize::Triangle,
+            other => {
+                return Err(("resize", format!("{other:?}"), "\"nearest\", \"bilinear\", \"area\" or \"triangle\""));
+            }
         };
+        let fit = match (&*self.fit, self.pad) {
+            ("stretch", None) => Fit::Stretch,
+            ("crop", None) => Fit::Crop,
+            ("pad", value) => Fit::Pad(value.unwrap_or(0)),
+            ("stretch" | "crop", Some(value)) => {
+                return Err(("pad", value.to_string(), "nothing without fit = \"pad\""));
+            }
+            (other, _) => return Err(("fit", format!("{other:?}"), "\"stretch\", \"crop\" or \"pad\"")),
+        };
+        let binarise = match &self.threshold {
+            None => Binarise::Never,
+            Some(Threshold::Above(value)) => match u8::try_from(*value) {
+                Ok(value) if value < 255 => Binarise::Above(value),
+                _ => return Err(("threshold", value.to_string(), THRESHOLDS)),
+            },
+            Some(Threshold::Named(name)) if name == "otsu" => Binarise::Otsu,
+            Some(Threshold::Named(other)) => return Err(("threshold", format!("{other:?}"), THRESHOLDS)),
+        };
+        if binarise != Binarise::Never && channels.count() != 1 {
+            return Err(("threshold", format!("for {} channels", self.channels), "channels = \"gray\" beside it"));
+        }
         for (key, side) in [("width", self.width), ("height", self.height)] {
             if side == 0 {
                 return Err((key, "0".into(), "at least 1 pixel"));
@@ -331,7 +370,7 @@ impl PreprocessSection {
         let per_channel = |key, values: &[f32], default: f32| match values {
             [] => Ok([default; 3]),
             [all] => Ok([*all; 3]),
-            [r, g, b] if channels != Channels::Gray => Ok([*r, *g, *b]),
+            [r, g, b] if channels.count() == 3 => Ok([*r, *g, *b]),
             _ => Err((key, format!("{values:?}"), "one value, or one per channel")),
         };
         let (mean, std) = (per_channel("mean", &self.mean, 0.0)?, per_channel("std", &self.std, 1.0)?);
@@ -341,8 +380,15 @@ impl PreprocessSection {
         if std.iter().any(|s| !s.is_finite() || *s == 0.0) {
             return Err(("std", format!("{:?}", self.std), "numbers other than 0"));
         }
-        Ok(ImagePreprocess { width: self.width, height: self.height, channels, resize, scale: self.scale, mean, std })
+        let (width, height, scale) = (self.width, self.height, self.scale);
+        Ok(ImagePreprocess { width, height, channels, resize, fit, binarise, scale, mean, std })
     }
+}
+
+const THRESHOLDS: &str = "\"otsu\" or 0 to 254";
+
+fn stretch() -> String {
+    "stretch".into()
 }
 
 fn bilinear() -> String {

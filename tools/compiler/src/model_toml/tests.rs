@@ -21,6 +21,8 @@ width = 28
 height = 30
 channels = "bgr"
 resize = "area"
+fit = "pad"
+pad = 40
 scale = 0.5
 mean = [1.0, 2.0, 3.0]
 std = [4.0]
@@ -62,6 +64,8 @@ fn every_key_of_the_schema_is_read() {
         height: 30,
         channels: Channels::Bgr,
         resize: Resize::Area,
+        fit: Fit::Pad(40),
+        binarise: Binarise::Never,
         scale: 0.5,
         mean: [1.0, 2.0, 3.0],
         std: [4.0; 3],
@@ -100,10 +104,42 @@ fn mistakes_are_explained() {
     check("\"1.2.3\"", "\"1.2\"", "model-toml-value", "version of [model] is \"1.2\", expected three numbers");
     check("width = 28", "width = 0", "model-toml-value", "width of [preprocess.image] is 0, expected at least 1 pixel");
     check("\"bgr\"", "\"cmyk\"", "model-toml-value", "channels of [preprocess.image] is \"cmyk\"");
-    check("\"area\"", "\"lanczos\"", "model-toml-value", "expected \"nearest\", \"bilinear\" or \"area\"");
+    check(
+        "\"area\"",
+        "\"lanczos\"",
+        "model-toml-value",
+        "expected \"nearest\", \"bilinear\", \"area\" or \"triangle\"",
+    );
+    check("\"pad\"", "\"cover\"", "model-toml-value", "fit of [preprocess.image] is \"cover\"");
+    check("\"pad\"", "\"crop\"", "model-toml-value", "pad of [preprocess.image] is 40, expected nothing without");
+    check("pad = 40", "pad = 256", "model-toml-syntax", "line 23: invalid value");
+    check(
+        "pad = 40",
+        "threshold = 255",
+        "model-toml-value",
+        "threshold of [preprocess.image] is 255, expected \"otsu\"",
+    );
+    check("pad = 40", "threshold = \"mean\"", "model-toml-value", "threshold of [preprocess.image] is \"mean\"");
+    check("pad = 40", "threshold = 9", "model-toml-value", "is for bgr channels, expected channels = \"gray\"");
     check("std = [4.0]", "std = [0.0]", "model-toml-value", "std of [preprocess.image]");
     check("std = [4.0]", "std = [1.0, 1.0]", "model-toml-value", "one value, or one per channel");
     check("mean = [1.0, 2.0, 3.0]", "mean = [nan]", "model-toml-value", "finite");
     check("scale = 0.5", "scale = 0.0", "model-toml-value", "scale of [preprocess.image] is 0");
     check("float = 0.9", "float = 90.0", "model-toml-value", "float of [accuracy] is 90, expected a part of 1");
+}
+
+#[test]
+fn thresholds_are_numbers_or_found() {
+    let check = |line: &str, expected| {
+        let text = FULL
+            .replace("\"bgr\"", "\"gray601\"")
+            .replace("pad = 40", line)
+            .replace("mean = [1.0, 2.0, 3.0]", "mean = [1.0]");
+        let (found, _) = ModelToml::parse(&text, Path::new("m/model.toml")).unwrap();
+        let picture = &found.preprocess["image"];
+        assert_eq!((picture.channels, picture.fit, picture.binarise), (Channels::Gray601, Fit::Pad(0), expected));
+    };
+    check("threshold = 127", Binarise::Above(127));
+    check("threshold = \"otsu\"", Binarise::Otsu);
+    check("", Binarise::Never);
 }

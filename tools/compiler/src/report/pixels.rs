@@ -101,7 +101,7 @@ const MOST_SIDE: usize = 160;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tinfer::preprocess::Resize;
+    use tinfer::preprocess::{Binarise, Fit, PixelFormat, Resize};
 
     #[test]
     fn pictures_are_told_by_their_shape() {
@@ -130,13 +130,15 @@ mod tests {
             height: 1,
             channels: Channels::Bgr,
             resize: Resize::Nearest,
+            fit: Fit::Stretch,
+            binarise: Binarise::Never,
             scale: 1.0 / 255.0,
             mean: [0.5, 0.0, 0.0],
             std: [0.5, 1.0, 2.0],
         };
         let mut values = [0.0; 6];
         let rgb = [10, 20, 30, 200, 100, 0];
-        let picture = tinfer::preprocess::Picture::new(2, 1, Channels::Rgb, &rgb).unwrap();
+        let picture = tinfer::preprocess::Picture::new(2, 1, PixelFormat::Rgb, &rgb).unwrap();
         for (order, shape) in [(PixelOrder::Interleaved, vec![1, 1, 2, 3]), (PixelOrder::Planar, vec![1, 3, 1, 2])] {
             preprocess.fill_f32(&picture, order, &mut values).unwrap();
             let uri = data_uri(&Array::f32(shape, values.to_vec()), Some(&preprocess)).unwrap();

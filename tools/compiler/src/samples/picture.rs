@@ -4,7 +4,7 @@ use super::SampleError;
 use crate::array::{Array, ArrayData};
 use crate::import::Interface;
 use std::path::Path;
-use tinfer::preprocess::{Channels, ImagePreprocess, Picture, PixelOrder};
+use tinfer::preprocess::{ImagePreprocess, Picture, PixelFormat, PixelOrder};
 use tinfer::tensor::ElementType;
 
 /// Endings of the files that are taken for pictures, in lower case.
@@ -41,11 +41,11 @@ impl PictureReader {
         let reader = image::ImageReader::open(path).map_err(file)?.with_guessed_format().map_err(file)?;
         let decoded = reader.decode().map_err(|e| refused(e.to_string()))?;
         let (width, height) = (decoded.width(), decoded.height());
-        let (channels, pixels) = match decoded.color().has_color() {
-            true => (Channels::Rgb, decoded.into_rgb8().into_raw()),
-            false => (Channels::Gray, decoded.into_luma8().into_raw()),
+        let (format, pixels) = match decoded.color().has_color() {
+            true => (PixelFormat::Rgb, decoded.into_rgb8().into_raw()),
+            false => (PixelFormat::Gray, decoded.into_luma8().into_raw()),
         };
-        let picture = Picture::new(width, height, channels, &pixels)
+        let picture = Picture::new(width, height, format, &pixels)
             .ok_or_else(|| refused(format!("{width} x {height} pixels, sides may have up to 65535")))?;
         let mut values = vec![0.0; self.preprocess.n_values()];
         // The lengths agree by construction.

@@ -2,7 +2,7 @@ use super::*;
 use crate::array::{ArrayData, write_npy, write_npz};
 use crate::metrics::top1;
 use crate::model_toml::ModelToml;
-use tinfer::preprocess::{Channels, Resize};
+use tinfer::preprocess::{Binarise, Channels, Fit, Resize};
 
 fn input(name: &str, shape: &[usize], batched: bool, element_type: ElementType) -> Interface {
     Interface { name: name.into(), shape: shape.to_vec(), batched, element_type: Some(element_type) }
@@ -144,6 +144,8 @@ fn gray(width: u16, height: u16) -> ImagePreprocess {
         height,
         channels: Channels::Gray,
         resize: Resize::Area,
+        fit: Fit::Stretch,
+        binarise: Binarise::Never,
         scale: 1.0,
         mean: [128.0; 3],
         std: [1.0; 3],
