@@ -7,7 +7,7 @@ use std::ops::Range;
 use tinfer::image::{Envelope, Image};
 use tinfer::isa::Isa;
 use tinfer::kernels::portable::{IntegerFunction, Relation};
-use tinfer::preprocess::{Channels, ImagePreprocess, Resize};
+
 use tinfer::preprocess::{Binarise, Channels, Fit, ImagePreprocess, Resize};
 use tinfer::tensor::ElementType;
 use tinfer_compiler::aligned::AlignedBytes;

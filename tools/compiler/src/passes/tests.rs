@@ -121,6 +121,7 @@ fn name(operator: &Operator) -> &'static str {
         Operator::Concat { .. } => "Concat",
         Operator::Requantize => "Requantize",
         Operator::Require => "Require",
+        Operator::MaskedSoftmax => "MaskedSoftmax",
         Operator::Move(_) => "Move",
         Operator::Reduction(_) => "Reduction",
         Operator::Normalization(_) => "Normalization",
