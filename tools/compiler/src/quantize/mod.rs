@@ -241,9 +241,12 @@ fn own_ranges(
             return Err(not_finite(histogram.n_not_finite()));
         }
         let bounds = bounds(graph, producers[idx], TensorId(idx));
-        // int16 has steps enough to cut nothing off.
-        let method = if levels[idx] == Some(Level::Int16) { RangeMethod::MinMax } else { method };
-        Ok(Range::choose(histogram, method, bounds))
+        if levels[idx] != Some(Level::Int16) {
+            return Ok(Range::choose(histogram, method, bounds));
+        }
+        // int16 has steps enough to cut nothing off, and a bit to spare for what calibration did not see.
+        let seen = Range::choose(histogram, RangeMethod::MinMax, bounds);
+        Ok(seen.map(|seen| Range::new(2.0 * seen.min, 2.0 * seen.max)))
     };
     graph.tensors.iter().enumerate().map(own).collect()
 }

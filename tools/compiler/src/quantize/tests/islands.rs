@@ -116,3 +116,93 @@ fn plain_integers_pass_untouched() {
         assert_eq!((tensor.element_type, &tensor.quantization), (ElementType::I64, &None), "{name}");
     }
 }
+
+/// Options for one level everywhere, but for some nodes.
+fn at(default: Level, others: &[(&str, Level)]) -> QuantizeOptions {
+    let nodes = others.iter().map(|&(name, level)| (name.to_string(), level)).collect();
+    QuantizeOptions { precisions: Precisions { default, nodes }, ..QuantizeOptions::default() }
+}
+
+/// Weights that int8 holds exactly: 127 steps of 1/127.
+fn on_steps(graph: &mut Graph) {
+    for tensor in graph.tensors.iter_mut().filter(|t| t.name.ends_with(".w")) {
+        let filter = tensor.n_elements() / tensor.shape[0];
+        let is_depthwise = tensor.shape.len() == 3;
+        let Some(Constant::F32(values)) = &mut tensor.constant else { continue };
+        for (i, v) in values.iter_mut().enumerate() {
+            let is_first = if is_depthwise { i < tensor.shape[2] } else { i % filter == 0 };
+            *v = if is_first { 1.0 } else { (*v * 127.0).round() / 127.0 };
+        }
+    }
+}
+
+#[test]
+fn int16_activations_lose_little() {
+    for seed in 1..=6 {
+        let (mut b, x) = Builder::new(seed, &[1, 6, 6, 4]);
+        let a = b.conv("a", x, 3, 8, OPEN);
+        let d = b.depthwise("d", a, RELU);
+        let gate = b.unary("gate", Unary::Sigmoid, d);
+        let silu = b.binary("silu", Binary::Mul, d, gate);
+        let scale = b.weights("scale", &[8], 2.0);
+        let scaled = b.binary("scaled", Binary::Mul, silu, scale);
+        let sum = b.binary("sum", Binary::Add, scaled, a);
+        let difference = b.binary("difference", Binary::Sub, sum, d);
+        let pad = Operator::Pad { pads: vec![[0, 0], [1, 1], [1, 1], [0, 0]], value: 0.5 };
+        let padded = b.node("padded", pad, &[difference], &[1, 8, 8, 8]);
+        let pool = Operator::AveragePool2d { window: window(2, 2, 0), count_include_pad: false, clamp: OPEN };
+        let pooled = b.node("pooled", pool, &[padded], &[1, 4, 4, 8]);
+        let largest = b.max_pool("largest", pooled);
+        let moved = Operator::Transpose { permutation: vec![0, 3, 1, 2] };
+        let moved = b.node("moved", moved, &[largest], &[1, 8, 2, 2]);
+        let clipped = b.unary("clipped", Unary::Clamp(Clamp { min: Some(-0.7), max: Some(1.4) }), moved);
+        let joined = b.concat("joined", &[moved, clipped]);
+        let flat = b.node("flat", Operator::Reshape, &[joined], &[1, 64]);
+        let weights = b.weights("fc.w", &[5, 64], 0.3);
+        let logits = b.node("fc", Operator::FullyConnected { clamp: OPEN }, &[flat, weights], &[1, 5]);
+        let softmax = b.node("softmax", Operator::Softmax, &[logits], &[1, 5]);
+        let mut graph = b.finish(&[softmax, clipped, logits]);
+        on_steps(&mut graph);
+        let (int16, sqnr) = with(&graph, &at(Level::Int16, &[]));
+        assert!(sqnr >= 65.0, "{sqnr:.1} dB");
+        let types = types(&int16);
+        assert!(types.iter().all(|t| t.1 == ElementType::I16), "{types:?}");
+    }
+}
+
+#[test]
+fn levels_meet_in_every_pair() {
+    let (mut b, x) = Builder::new(31, &[1, 6, 6, 3]);
+    let levels = [Level::Int8, Level::Int16, Level::Int8, Level::Float32, Level::Int16, Level::Float32, Level::Int8];
+    let mut y = x;
+    let names: Vec<String> = (0..levels.len()).map(|i| format!("layer {i}")).collect();
+    for name in &names {
+        y = b.conv(name, y, 1, 4, OPEN);
+    }
+    let mut graph = b.finish(&[y]);
+    on_steps(&mut graph);
+    let wanted: Vec<(&str, Level)> = names.iter().map(String::as_str).zip(levels).collect();
+    let (mixed, sqnr) = with(&graph, &at(Level::Int8, &wanted));
+    assert_eq!(count(&mixed, &Operator::Requantize), 6);
+    assert!(sqnr > 25.0, "{sqnr:.1} dB");
+    for (name, level) in wanted {
+        let node = mixed.nodes.iter().find(|n| n.name == name).unwrap();
+        assert_eq!(mixed.tensor(node.outputs[0]).element_type, level.element_type(), "{name}");
+    }
+}
+
+#[test]
+fn a_format_that_an_operator_does_not_have_is_refused_by_name_and_avoided_by_default() {
+    let (mut b, x) = Builder::new(32, &[1, 4, 4]);
+    let operator = Operator::BatchMatmul { transpose_b: false };
+    let square = b.node("square", operator, &[x, x], &[1, 4, 4]);
+    let graph = b.finish(&[square]);
+    let samples = samples(&[1, 4, 4], 4);
+    let ranges = observed(&graph, &samples);
+    let error = quantize(graph.clone(), &ranges, &at(Level::Int8, &[("square", Level::Int16)])).unwrap_err();
+    assert_eq!(error.to_string(), "node square (Test) does not exist in int16");
+    assert!(error.hint().contains("it is chosen then"));
+    let (by_default, sqnr) = with(&graph, &at(Level::Int16, &[]));
+    assert_eq!(types(&by_default), [("square", ElementType::F32)]);
+    assert!(sqnr > 120.0, "{sqnr:.1} dB");
+}
