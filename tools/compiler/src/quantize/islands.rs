@@ -10,6 +10,7 @@
 
 use super::QuantizeError;
 use crate::graph::{Binary, Graph, Node, Normalization, Operator, Tensor, TensorId};
+use crate::graph::{Binary, Graph, Move, Node, Operator, Sampling, Tensor, TensorId};
 use std::collections::{BTreeMap, HashMap};
 use tinfer::kernels::portable::MAX_ROW;
 use tinfer::operators::reduction::normalization::NormalizationResult;
@@ -71,6 +72,9 @@ pub fn has_form(operator: &Operator, level: Level) -> bool {
         | Operator::Rows { .. }
         | Operator::JoinRows
         | Operator::Requantize => true,
+        // Weighted sums of neighbours are there in int8 and float32.
+        Operator::Move(Move::Resize { sampling, .. }) => *sampling == Sampling::Nearest,
+        Operator::Move(movement) => movement.keeps_values(),
         _ => false,
     };
     match level {
@@ -98,6 +102,9 @@ fn normalizes_rows(operator: &Operator) -> bool {
 /// Operators that move or choose elements and compute nothing: they take the level of their operand, where they have
 /// it. All of them exist in int8 and float32.
 fn keeps_level(operator: &Operator) -> bool {
+    if let Operator::Move(movement) = operator {
+        return movement.keeps_values();
+    }
     matches!(
         operator,
         Operator::Reshape
