@@ -141,6 +141,20 @@ fn is_statistic(lowering: &Lowering, node: &OnnxNode) -> bool {
                 "Cast" | "Identity" | "Add" => names.extend(reader.outputs.iter().map(|o| &**o)),
                 _ => {}
             }
+/// Whether a mean belongs to a normalization that is spelled out: it is subtracted from something, or a root is drawn of it
+/// when epsilon is added.
+    let mut means: Vec<&str> = node.outputs.iter().map(|o| &**o).collect();
+    let mut sums: Vec<&str> = Vec::new();
+    // Nodes are in the order of execution.
+        let reads = |names: &[&str]| reader.inputs.iter().any(|i| names.contains(&&**i));
+        let outputs = reader.outputs.iter().map(|o| &**o);
+        match &*reader.operator {
+            "Sub" if reader.inputs.get(1).is_some_and(|i| means.contains(&&**i)) => return true,
+            "Sqrt" | "Pow" if reads(&sums) => return true,
+            "Add" if reads(&means) => sums.extend(outputs),
+            "Cast" | "Identity" if reads(&means) => means.extend(outputs),
+            "Cast" | "Identity" if reads(&sums) => sums.extend(outputs),
+            _ => {}
         }
     }
     false
