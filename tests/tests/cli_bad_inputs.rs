@@ -90,8 +90,7 @@ fn arguments_that_are_wrong() {
     check(&["convert", &model], "usage");
     convert(&["--dim", "batch"], "usage");
     convert(&["--target", "mps2-an387"], "unknown-target");
-    convert(&["--precision", "int16x8"], "not-available");
-    convert(&["--precision", "auto"], "not-available");
+    convert(&["--precision", "float16"], "not-available");
     convert(&["--calibration-method", "guess"], "not-available");
     convert(&["--calibration", "missing.npz"], "samples-file");
     convert(&["--dim", "nothing=3"], "unknown-dimension");

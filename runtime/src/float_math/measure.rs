@@ -36,7 +36,6 @@ pub(super) fn check(bounds: &[Bound]) {
                 }
             }
         }
-        std::println!("{name}: {:.3} ulp at {}", worst.0, worst.1);
         assert!(worst.0 <= *ulp, "{name}: {} ulp at {}", worst.0, worst.1);
     }
 }

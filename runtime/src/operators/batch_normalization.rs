@@ -9,8 +9,7 @@
 use super::{InPlace, Operator, StepOperands};
 use crate::image::TensorView;
 use crate::image::bytes::{RecordWriter, f32_at};
-use crate::kernels::Operand;
-use crate::kernels::portable::{NormalizedChannel, batch_normalization_f32};
+use crate::kernels::portable::{ChannelStatistics, batch_normalization_f32};
 use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
@@ -54,20 +53,15 @@ fn check(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
 }
 
 fn run(ctx: &mut StepContext<'_, '_>) -> Option<()> {
-    let (n_channels, plane) = channels(&ctx.input(0)?)?;
+    let (_, plane) = channels(&ctx.input(0)?)?;
     let epsilon = f32_at(ctx.parameters(), 0)?;
-    for channel in 0..n_channels {
-        let mut numbers = [0.0f32; 4];
-        for (i, number) in (1..5).zip(&mut numbers) {
-            *number = match ctx.operand::<f32>(i)? {
-                Operand::Constant(values) => *values.get(channel)?,
-                Operand::Region { offset, .. } => *ctx.region::<f32>()?.get(offset.checked_add(channel)?)?,
-            };
-        }
-        let [scale, bias, mean, variance] = numbers;
-        let numbers = NormalizedChannel { scale, bias, mean, variance, epsilon };
-        let map = ctx.map(0, 0)?;
-        batch_normalization_f32(n_channels, plane, channel, &numbers, map.input, map.output)?;
-    }
-    Some(())
+    let (inputs, y) = ctx.beside_output(0)?;
+    let numbers = ChannelStatistics {
+        scale: inputs.get(1)?,
+        bias: inputs.get(2)?,
+        mean: inputs.get(3)?,
+        variance: inputs.get(4)?,
+        epsilon,
+    };
+    batch_normalization_f32(plane, &numbers, inputs.get(0)?, y)
 }

@@ -12,7 +12,7 @@ use crate::image::TensorView;
 use crate::image::bytes::{RecordWriter, u32_at};
 use crate::kernels::geometry::{ConvNd, Direction};
 use crate::kernels::portable::{conv_nd_f32, fill_bias_f32};
-use crate::operators::{StepContext, arena_range};
+use crate::operators::StepContext;
 use crate::tensor::ElementType;
 
 /// Convolution in float32.
@@ -74,14 +74,6 @@ fn check(operands: &StepOperands<'_>, direction: Direction) -> Result<u64, &'sta
     if weights.shape.n_elements() != conv.weight_elements() {
         return Err("its weights have the wrong length");
     }
-    // They are borrowed side by side when the step runs: one and the same, or apart.
-    if let (Some(a), Some(b)) = (arena_range(&input), arena_range(&weights))
-        && a != b
-        && a.start < b.end
-        && b.start < a.end
-    {
-        return Err("its operands overlap");
-    }
     if operands.n_inputs() > 2 {
         let bias = operands.input(2, ElementType::F32)?;
         if bias.shape.n_elements() != conv.output_channels as usize {
@@ -93,12 +85,9 @@ fn check(operands: &StepOperands<'_>, direction: Direction) -> Result<u64, &'sta
 
 fn run(ctx: &mut StepContext<'_, '_>, direction: Direction) -> Option<()> {
     let conv = geometry(ctx.parameters(), &ctx.input(0)?, &ctx.output(0)?, direction)?;
-    if ctx.n_inputs() > 2 {
-        let map = ctx.map(2, 0)?;
-        fill_bias_f32(&conv, Some(map.input), map.output)?;
-    } else {
-        fill_bias_f32(&conv, None, ctx.map::<f32, f32>(0, 0)?.output)?;
-    }
-    let map = ctx.map2()?;
-    conv_nd_f32(&conv, map.a, map.b, map.output)
+    let has_bias = ctx.n_inputs() > 2;
+    let (inputs, output) = ctx.beside_output(0)?;
+    let bias = if has_bias { Some(inputs.get(2)?) } else { None };
+    fill_bias_f32(&conv, bias, output)?;
+    conv_nd_f32(&conv, inputs.get(0)?, inputs.get(1)?, output)
 }

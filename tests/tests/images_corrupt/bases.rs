@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use tinfer::image::{Envelope, Image};
 use tinfer::isa::Isa;
-use tinfer::kernels::portable::{IntegerFunction, Relation};
+use tinfer::kernels::portable::{IntegerFunction, Relation, Statistic};
+use tinfer::operators::reduction::normalization::NormalizationResult;
 
 use tinfer::preprocess::{Binarise, Channels, Fit, ImagePreprocess, Resize};
 use tinfer::tensor::ElementType;
 use tinfer_compiler::aligned::AlignedBytes;
 use tinfer_compiler::choose::{Chosen, WinogradLayers};
 use tinfer_compiler::graph::{
-    Binary, Clamp, Constant, Counted, Graph, IndexOrder, Node, Operator, Pair, Port, Quantization, Tensor, TensorId,
-    Unary, Window, Window3d, WindowNd,
+    Binary, Clamp, Constant, Counted, Graph, IndexOrder, Node, Normalization, Operator, Pair, Port, Quantization,
+    Tensor, TensorId, Unary, Window, Window3d, WindowNd,
 };
 use tinfer_compiler::import::{ImportOptions, import};
 use tinfer_compiler::lower::lower;
@@ -142,6 +143,7 @@ pub fn bases() -> Vec<Base> {
     for precision in [ElementType::F32, ElementType::I8, ElementType::U8] {
         bases.push(Base::new(&format!("maxima {}", precision.name()), &maxima(precision), Isa::Portable));
     }
+    bases.push(Base::new("rows", &rows(), Isa::Portable));
     bases.push(Base::new("file's layout float32", &file_layout(), Isa::Portable));
     let imported = import(&root().join("models/digits-cnn/digits-cnn.onnx"), &ImportOptions::default()).unwrap();
     bases.push(Base::new("digits-cnn", &simplify(lower(&imported).unwrap()).graph, Isa::Portable));
@@ -169,13 +171,13 @@ fn products(precision: ElementType) -> Graph {
     let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp };
     let y = b.layer(operator, y, &[1, 3, 10], 10, &[1, 3, 3, 10]);
     let row = b.node(Operator::Reshape, &[y], &[1, 90]);
-    let window = Window { kernel: [4, 3], stride: [2, 2], dilation: [1, 2], padding: [1, 2] };
-    let operator = Operator::ConvTranspose2d { window, groups: 2, clamp };
-    let larger = b.layer(operator, y, &[6, 4, 3, 5], 6, &[1, 6, 6, 6]);
     let row = b.layer(Operator::FullyConnected { clamp }, row, &[3, 90], 3, &[1, 3]);
     if precision == ElementType::I16 {
         return b.finish(&[y, row]);
     }
+    let window = Window { kernel: [4, 3], stride: [2, 2], dilation: [1, 2], padding: [1, 2] };
+    let operator = Operator::ConvTranspose2d { window, groups: 2, clamp };
+    let larger = b.layer(operator, y, &[6, 4, 3, 5], 6, &[1, 6, 6, 6]);
     let y = b.node(Operator::Reshape, &[y], &[9, 10]);
     let a = b.layer(Operator::FullyConnected { clamp: Clamp::default() }, y, &[4, 10], 4, &[9, 4]);
     let a = b.node(Operator::Reshape, &[a], &[3, 3, 4]);
@@ -279,9 +281,28 @@ fn elements(precision: ElementType) -> Graph {
     let y = b.node(Operator::Unary(Unary::Clamp(Clamp { min: Some(-1.0), max: Some(1.0) })), &[y], &shape);
     let y = b.node(Operator::Unary(Unary::Sigmoid), &[y], &shape);
     let y = b.node(Operator::Unary(Unary::Tanh), &[y], &shape);
-    let y = b.node(Operator::Pair(Pair::Max), &[y, x], &shape);
+    // There is no int16 kernel for it.
+    let y = if precision == ElementType::I16 { y } else { b.node(Operator::Pair(Pair::Max), &[y, x], &shape) };
     let y = b.node(Operator::Reshape, &[y], &[4, 15]);
     let y = b.node(Operator::Softmax, &[y], &[4, 15]);
+    b.finish(&[y])
+}
+
+/// Rows in integers: norms of int8 and int16, and Softmax behind a mask.
+fn rows() -> Graph {
+    let mut b = Builder::new("rows", ElementType::I8);
+    let shape = [1, 4, 6];
+    let norm = |statistic| {
+        let result = NormalizationResult::Normalized;
+        Operator::Normalization(Normalization { result, statistic, epsilon: 1e-5, n: 6, groups: 1, repeat: 1 })
+    };
+    let x = b.input("x", &shape);
+    let y = b.node(norm(Statistic::Variance), &[x], &shape);
+    b.precision = ElementType::I16;
+    let y = b.node(Operator::Requantize, &[y], &shape);
+    b.precision = ElementType::I8;
+    let y = b.node(norm(Statistic::MeanSquare), &[y], &shape);
+    let y = b.node(Operator::MaskedSoftmax, &[y], &shape);
     b.finish(&[y])
 }
 
@@ -426,7 +447,7 @@ impl Builder {
     fn node(&mut self, operator: Operator, inputs: &[TensorId], shape: &[usize]) -> TensorId {
         let quantization = match operator {
             Operator::Softmax if self.precision == ElementType::I16 => Quantization::per_tensor(1.0 / 32768.0, 0),
-            Operator::Softmax => Quantization::per_tensor(1.0 / 256.0, -128),
+            Operator::Softmax | Operator::MaskedSoftmax => Quantization::per_tensor(1.0 / 256.0, -128),
             _ => Quantization::per_tensor(0.05, 3),
         };
         let output = self.tensor(shape, quantization);

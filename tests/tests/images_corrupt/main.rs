@@ -210,7 +210,18 @@ fn finds_out(image: &Image<'_>, step: u32) -> bool {
 }
 
 /// First letters of operators that read such operands.
-const BY_VALUES: &[&str] = &["require", "shape_given", "slice_", "pad_b", "gather_", "resize_"];
+const BY_VALUES: &[&str] = &[
+    "require",
+    "shape_given",
+    "slice_",
+    "pad_b",
+    "gather_",
+    "resize_",
+    "reduce_",
+    "cumulative_sum",
+    "non_max_suppression",
+    "trilu_",
+];
 
 /// Ends the process when a case takes longer than 10 s, and says which.
 struct Watchdog {

@@ -3,43 +3,44 @@
 use super::rows::{rows, rows_mut};
 use crate::float_math::sqrt;
 
-/// Numbers of one channel.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NormalizedChannel {
-    /// Factor.
-    pub scale: f32,
-    /// Offset.
-    pub bias: f32,
-    /// Mean of the channel.
-    pub mean: f32,
-    /// Variance of the channel.
-    pub variance: f32,
-    /// Added to the variance.
+/// Numbers of all channels.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelStatistics<'a> {
+    /// Factors.
+    pub scale: &'a [f32],
+    /// Offsets.
+    pub bias: &'a [f32],
+    /// Means.
+    pub mean: &'a [f32],
+    /// Variances.
+    pub variance: &'a [f32],
+    /// Added to the variances.
     pub epsilon: f32,
 }
 
-/// Normalizes channel `channel` of every sample; writes nothing else.
+/// Batch normalization in float32.
 ///
 /// # Shapes
-/// - `input`, `output`: `[N, n_channels, plane]` f32
+/// - `input`, `output`: `[N, C, plane]` f32
+/// - statistics: `[C]`
 ///
 /// # Algorithm
 /// `y = (x - mean) * (scale / sqrt(variance + epsilon)) + bias`
 pub fn batch_normalization_f32(
-    n_channels: usize,
     plane: usize,
-    channel: usize,
-    numbers: &NormalizedChannel,
+    statistics: &ChannelStatistics<'_>,
     input: &[f32],
     output: &mut [f32],
 ) -> Option<()> {
-    let factor = numbers.scale / sqrt(numbers.variance + numbers.epsilon);
-    let (sample, start) = (plane.wrapping_mul(n_channels), plane.wrapping_mul(channel));
+    let ChannelStatistics { scale, bias, mean, variance, epsilon } = *statistics;
+    let sample = plane.wrapping_mul(scale.len());
     for (x, y) in rows(input, sample).zip(rows_mut(output, sample)) {
-        let x = x.get(start..)?.get(..plane)?;
-        let y = y.get_mut(start..)?.get_mut(..plane)?;
-        for (y, x) in y.iter_mut().zip(x) {
-            *y = (x - numbers.mean) * factor + numbers.bias;
+        let numbers = scale.iter().zip(bias).zip(mean.iter().zip(variance));
+        for ((x, y), ((scale, bias), (mean, variance))) in rows(x, plane).zip(rows_mut(y, plane)).zip(numbers) {
+            let factor = scale / sqrt(variance + epsilon);
+            for (y, x) in y.iter_mut().zip(x) {
+                *y = (x - mean) * factor + bias;
+            }
         }
     }
     Some(())

@@ -36,7 +36,7 @@ mod softmax;
 mod strided_copy;
 
 pub use batch_matmul::{BatchMatMulI8, batch_matmul_f32, batch_matmul_i8};
-pub use batch_normalization::{NormalizedChannel, batch_normalization_f32};
+pub use batch_normalization::{ChannelStatistics, batch_normalization_f32};
 pub use cast::{CastTo, cast, cast_from_bool, cast_to_bool};
 pub use comparison::{Relation, compare};
 pub use conv_2d::{conv_2d_f32, conv_2d_f32_on, conv_2d_i8, conv_2d_i8_on};

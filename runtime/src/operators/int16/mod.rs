@@ -1,9 +1,9 @@
 //! Operators on int16 activations, symmetric (zero point 0), with int8 weights ("int16x8").
 
-mod elements;
-mod layers;
-mod movement;
-mod pools;
+pub mod elements;
+pub mod layers;
+pub mod movement;
+pub mod pools;
 
 pub use elements::{ADD_I16, AddI16Record, CLAMP_I16, ClampI16Record, MUL_I16, MulI16Record, SOFTMAX_I16, TABLE_I16};
 pub use layers::{CONV_2D_I16, Conv2dI16Record, DEPTHWISE_CONV_2D_I16, DepthwiseI16Record, FULLY_CONNECTED_I16};

@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn changes_are_expected_where_errors_reach_the_margin() {
         let of = |error: f64| {
-            let sign = |i: usize| if i % 2 == 0 { error } else { -error };
+            let sign = |i: usize| if i.is_multiple_of(2) { error } else { -error };
             expected_changes((0..1000).map(|i| (i as f64 / 1000.0, i as f64 / 1000.0 + sign(i))).collect()).unwrap()
         };
         assert_eq!(of(0.0), 0.0);

@@ -45,14 +45,15 @@ pub(super) fn declared(graph: &GraphProto) -> BTreeMap<String, Declared> {
 }
 
 /// Fixes every dimension of every input, in the protobuf too, and drops the shapes that follow from them.
-pub(super) fn fix(graph: &mut GraphProto, dims: &[(String, usize)]) -> Result<Vec<Interface>, ImportError> {
+pub(super) fn fix(graph: &mut GraphProto, opset: i64, dims: &[(String, usize)]) -> Result<Vec<Interface>, ImportError> {
     let initializers: BTreeSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
     let given: HashMap<&str, usize> = dims.iter().map(|(name, n)| (&**name, *n)).collect();
     let mut known = BTreeSet::new();
     let mut inputs = Vec::new();
     let mut symbols: HashMap<String, usize> = HashMap::new();
+    let zero = if opset <= LAST_WITH_ZERO_BATCH { Zero::Batch } else { Zero::Empty };
     for input in graph.input.iter_mut().filter(|i| !initializers.contains(&i.name)) {
-        inputs.push(fix_input(input, &given, &mut known, &mut symbols)?);
+        inputs.push(fix_input(input, zero, &given, &mut known, &mut symbols)?);
     }
     if let Some((name, _)) = dims.iter().find(|(name, _)| !known.contains(name)) {
         return Err(ImportError::UnknownDimension { name: name.clone(), known: known.into_iter().collect() });
@@ -70,6 +71,7 @@ pub(super) fn may_batch(info: &ValueInfoProto) -> bool {
 
 fn fix_input(
     input: &mut ValueInfoProto,
+    zero: Zero,
     given: &HashMap<&str, usize>,
     known: &mut BTreeSet<String>,
     symbols: &mut HashMap<String, usize>,
@@ -85,7 +87,7 @@ fn fix_input(
     let mut fixed = Vec::with_capacity(shape.dim.len());
     for (axis, dim) in shape.dim.iter_mut().enumerate() {
         let place = format!("{name}:{axis}");
-        let n = match free_symbol(dim, axis) {
+        let n = match free_symbol(dim, axis, zero) {
             None => match dim.value {
                 Some(DimensionValue::DimValue(n)) => n.max(0) as usize,
                 _ => 0,
@@ -128,11 +130,23 @@ fn fix_input(
 
 /// The symbol of a free dimension, `?` if it has none; `None` for a number.
 ///
-/// Exporters write an unknown batch as 0 or -1 too; a zero on another axis is an empty tensor.
-fn free_symbol(dim: &Dimension, axis: usize) -> Option<String> {
+/// Exporters wrote an unknown batch as 0 or -1 too; a zero on another axis is an empty tensor.
+fn free_symbol(dim: &Dimension, axis: usize, zero: Zero) -> Option<String> {
     match &dim.value {
-        Some(DimensionValue::DimValue(n)) if *n > 0 || (*n == 0 && axis > 0) => None,
+        Some(DimensionValue::DimValue(n)) if *n > 0 || (*n == 0 && (axis > 0 || zero == Zero::Empty)) => None,
         Some(DimensionValue::DimParam(symbol)) if !symbol.is_empty() => Some(symbol.clone()),
         _ => Some("?".into()),
     }
 }
+
+/// What a first dimension of 0 means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Zero {
+    /// Unknown, to be fixed.
+    Batch,
+    /// No element at all.
+    Empty,
+}
+
+/// Operator set of the last exporters that were seen to write 0 for an unknown batch.
+const LAST_WITH_ZERO_BATCH: i64 = 13;

@@ -24,10 +24,11 @@ pub(super) fn to_real(graph: &mut GraphProto) {
         let mut rewriting = Rewriting { node: &node, nodes: Vec::new(), constants: &mut constants };
         match &*node.op_type {
             "MatMulInteger" if standard && is_exact(terms(&|s| s[s.len().saturating_sub(2)])) => {
-                rewriting.product("MatMul", Vec::new())
+                rewriting.product("MatMul", Vec::new(), [Some(2), None])
             }
             "ConvInteger" if standard && is_exact(terms(&|s| s.iter().skip(1).product())) => {
-                rewriting.product("Conv", node.attribute.clone());
+                let rank = node.input.get(1).and_then(|w| shapes.get(w)).map(Vec::len);
+                rewriting.product("Conv", node.attribute.clone(), [None, rank]);
             }
             "DynamicQuantizeLinear" if standard => rewriting.dynamic(),
             _ => rewriting.nodes.push(node.clone()),
@@ -111,22 +112,35 @@ struct Rewriting<'a> {
 }
 
 impl Rewriting<'_> {
-    /// The product of two integer operands less their zero points, as int32.
-    fn product(&mut self, op_type: &str, attributes: Vec<AttributeProto>) {
-        let inputs = vec![self.less_zero_point(0, 2), self.less_zero_point(1, 3)];
+    /// The product of two integer operands less their zero points, as int32. `leading` says of which operands several
+    /// zero points belong to the first of so many axes; otherwise to the last.
+    fn product(&mut self, op_type: &str, attributes: Vec<AttributeProto>, leading: [Option<usize>; 2]) {
+        let inputs = vec![self.less_zero_point(0, 2, leading[0]), self.less_zero_point(1, 3, leading[1])];
         let sum = self.push(op_type, "sum", inputs, attributes);
         self.push("Cast", "result", vec![sum], vec![integer("to", DataType::Int32 as i64)]);
         self.finish(0);
     }
 
-    fn less_zero_point(&mut self, i: usize, zero_point: usize) -> String {
+    fn less_zero_point(&mut self, i: usize, zero_point: usize, leading: Option<usize>) -> String {
         let real = |name: &str| vec![name.to_string()];
         let to_float = || vec![integer("to", DataType::Float as i64)];
         let x = self.push("Cast", &format!("real_{i}"), real(&self.node.input[i]), to_float());
         match self.node.input.get(zero_point).filter(|z| !z.is_empty()) {
             None => x,
             Some(z) => {
-                let z = self.push("Cast", &format!("zero_{i}"), real(z), to_float());
+                let mut z = self.push("Cast", &format!("zero_{i}"), real(z), to_float());
+                if let Some(rank) = leading {
+                    let shape = format!("{}/zero_{i}_shape", self.node.output[0]);
+                    let dims: Vec<i64> = std::iter::once(-1).chain(std::iter::repeat_n(1, rank - 1)).collect();
+                    self.constants.push(TensorProto {
+                        name: shape.clone(),
+                        dims: vec![rank as i64],
+                        data_type: DataType::Int64 as i32,
+                        int64_data: dims,
+                        ..TensorProto::default()
+                    });
+                    z = self.push("Reshape", &format!("zeros_{i}"), vec![z, shape], Vec::new());
+                }
                 self.push("Sub", &format!("steps_{i}"), vec![x, z], Vec::new())
             }
         }

@@ -138,7 +138,7 @@ fn from_proto(
     let mut weights = check::weights(graph)?;
     check::sizes(graph, &weights)?;
     let declared = dimensions::declared(graph);
-    let inputs = dimensions::fix(graph, &options.dims)?;
+    let inputs = dimensions::fix(graph, opset, &options.dims)?;
     let batches: Vec<bool> = graph.output.iter().map(dimensions::may_batch).collect();
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let name = if graph.name.is_empty() { stem.to_string() } else { graph.name.clone() };

@@ -362,22 +362,6 @@ impl<'a> Lowering<'a> {
         output
     }
 
-    /// Adds one node that computes several outputs of the ONNX node: shape and element type of each, in their order.
-    pub fn push_outputs(
-        &mut self,
-        node: &OnnxNode,
-        operator: Operator,
-        inputs: Vec<TensorId>,
-        results: Vec<(Vec<usize>, ElementType)>,
-    ) -> Vec<TensorId> {
-        let results = results.into_iter().enumerate();
-        let outputs: Vec<TensorId> =
-            results.map(|(slot, (shape, ty))| self.output_tensor(node, slot, shape, ty)).collect();
-        let (name, onnx) = (node.name.clone(), node.operator.clone());
-        self.graph.nodes.push(Node { name, onnx, operator, inputs, outputs: outputs.clone() });
-        outputs
-    }
-
     fn output_tensor(
         &mut self,
         node: &OnnxNode,

@@ -130,22 +130,13 @@ fn lower(lowering: &mut Lowering, node: &OnnxNode, function: ReduceFunction) -> 
     Ok(())
 }
 
-/// Whether a mean belongs to a normalization that is spelled out: it is subtracted from something, or a root is drawn of it.
-fn is_statistic(lowering: &Lowering, node: &OnnxNode) -> bool {
-    let mut names: Vec<&str> = node.outputs.iter().map(|o| &**o).collect();
-    // Node by node in the order of execution: what only passes a value on, or adds epsilon.
-    for reader in &lowering.imported.nodes {
-        if reader.inputs.iter().any(|i| names.contains(&&**i)) {
-            match &*reader.operator {
-                "Sub" | "Sqrt" | "Pow" => return true,
-                "Cast" | "Identity" | "Add" => names.extend(reader.outputs.iter().map(|o| &**o)),
-                _ => {}
-            }
 /// Whether a mean belongs to a normalization that is spelled out: it is subtracted from something, or a root is drawn of it
 /// when epsilon is added.
+fn is_statistic(lowering: &Lowering, node: &OnnxNode) -> bool {
     let mut means: Vec<&str> = node.outputs.iter().map(|o| &**o).collect();
     let mut sums: Vec<&str> = Vec::new();
     // Nodes are in the order of execution.
+    for reader in &lowering.imported.nodes {
         let reads = |names: &[&str]| reader.inputs.iter().any(|i| names.contains(&&**i));
         let outputs = reader.outputs.iter().map(|o| &**o);
         match &*reader.operator {

@@ -136,10 +136,11 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
         let packer = match &node.operator {
             Operator::Reshape | Operator::Rows { .. } | Operator::JoinRows => continue,
             Operator::Requantize => elementwise::pack,
+            Operator::Require => movement::pack,
+            Operator::Move(_) => moves::pack,
             Operator::Normalization(_) if graph.tensor(node.outputs[0]).element_type == ElementType::I8 => {
                 row_normalization::pack
             }
-            Operator::Require => movement::pack,
             _ if is_int16(graph, node) => int16::pack,
             Operator::Conv2d { .. }
             | Operator::ConvTranspose2d { .. }
@@ -153,7 +154,6 @@ pub fn pack(graph: &Graph, planned: &Planned, options: &PackOptions) -> Result<P
             }
             Operator::Pair(_) | Operator::Where | Operator::Cast => pairs::pack,
             Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } => movement::pack,
-            Operator::Move(_) => moves::pack,
             Operator::Reduction(_) | Operator::Normalization(_) => reduction::pack,
         };
         steps.begin(step);

@@ -4,8 +4,9 @@
 //! Every rewrite keeps the graph's outputs; the tests prove it by [`crate::evaluate`].
 
 mod absorb;
-mod composite;
+
 mod fuse;
+mod gelu;
 mod hoist;
 mod layout;
 mod normalization;
@@ -86,9 +87,7 @@ const RULES: &[Rule] = &[
     absorb::into_columns,
     absorb::into_rows,
     absorb::into_matmul,
-    composite::gelu,
-    composite::layer_normalization,
-    composite::normalization_factors,
+    gelu::spelled_out,
     fuse::lift_clamp,
     fuse::affine,
     fuse::clamp,

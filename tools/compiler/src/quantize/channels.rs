@@ -55,7 +55,7 @@ impl ChannelStatistics {
         let Some(channels) = self.tensors.get_mut(name) else { return };
         let n = channels.largest.len();
         let data = values.to_f32();
-        if n == 0 || data.len() % n != 0 {
+        if n == 0 || !data.len().is_multiple_of(n) {
             return;
         }
         let moves = channels.permutation.len() == values.shape.len()

@@ -9,8 +9,7 @@
 //! booleans (indices, shapes, masks) have no format and pass as they are.
 
 use super::QuantizeError;
-use crate::graph::{Binary, Graph, Node, Normalization, Operator, Tensor, TensorId};
-use crate::graph::{Binary, Graph, Move, Node, Operator, Sampling, Tensor, TensorId};
+use crate::graph::{Binary, Graph, Move, Node, Normalization, Operator, Sampling, Tensor, TensorId, WindowNd};
 use std::collections::{BTreeMap, HashMap};
 use tinfer::kernels::portable::MAX_ROW;
 use tinfer::operators::reduction::normalization::NormalizationResult;
@@ -84,7 +83,8 @@ pub fn has_form(operator: &Operator, level: Level) -> bool {
             int16
                 || keeps_level(operator)
                 || normalizes_rows(operator)
-                || matches!(operator, Operator::BatchMatmul { .. })
+                || matches!(operator, Operator::BatchMatmul { .. } | Operator::ConvTranspose2d { .. })
+                || matches!(operator, Operator::Pair(function) if function.selects())
         }
     }
 }
@@ -114,7 +114,8 @@ fn keeps_level(operator: &Operator) -> bool {
             | Operator::Pad { .. }
             | Operator::Concat { .. }
             | Operator::MaxPool2d { .. }
-    ) || matches!(operator, Operator::Move(what) if what.keeps_values())
+            | Operator::WindowNd(WindowNd::MaxPool { .. })
+    )
 }
 
 /// A level, or float32 where an operator does not have it.

@@ -142,6 +142,10 @@ struct Rounded<'a> {
 /// (Nagel et al. 2019, arXiv 1906.04721, section 4.2; means are measured instead of derived).
 fn correct_bias(bias: &mut [f32], statistics: &ChannelStatistics, graph: &Graph, node: &Node, weights: &Rounded<'_>) {
     let input = graph.tensor(node.inputs[0]);
+    if let Operator::ConvTranspose2d { .. } = node.operator {
+        // Every pixel sees other weights: there is no one offset.
+        return;
+    }
     let Some(means) = statistics.of(input.origin.as_ref()).map(Channels::means) else { return };
     let n_outputs = weights.scales.len();
     let filter = weights.values.len() / n_outputs.max(1);

@@ -211,21 +211,11 @@ fn nodes_that_other_quantizers_write_are_refused_in_words() {
     let two = |name: &'static str| Array::f32(vec![2], vec![0.1, 0.2 + name.len() as f32]);
     refusal(
         x().weight("s", two("s")).node("QuantizeLinear", &["x", "s"], &["y"], &[]).output("y"),
-        "activations have one scale per tensor",
-    );
-    refusal(
-        x().input("s", &[1]).node("QuantizeLinear", &["x", "s"], &["y"], &[]).output("y"),
-        "its scale or zero point 's' is computed at run time",
+        "do not belong to slices along axis 1",
     );
     refusal(x().quantize("x", "q", SUM).dequantize("q", "y", RELU).output("y"), "elsewhere these are 0.071 and 5");
     let zero = Array::f32(vec![], vec![0.0]);
     refusal(x().weight("s", zero).node("QuantizeLinear", &["x", "s"], &["y"], &[]).output("y"), "its scale is 0");
-    refusal(
-        x().node("DynamicQuantizeLinear", &["x"], &["q", "s", "z"], &[])
-            .node("DequantizeLinear", &["q", "s", "z"], &["y"], &[])
-            .output("y"),
-        "in QDQ form only",
-    );
     let rows = images().quantized_weight("v", steps(&[108, 2], 3), &[0.1; 108], 0);
     refusal(
         rows.node("Flatten", &["xr"], &["f"], &[]).node("MatMul", &["f", "v"], &["y"], &[]).output("y"),
