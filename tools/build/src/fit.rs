@@ -119,7 +119,7 @@ mod tests {
 
     fn check(change: impl FnOnce(&mut Requirements), expected: Result<(), &str>) {
         let board = Board::find("nrf52840-dk").unwrap();
-        let mut model = Requirements { image_bytes: 524_288, arena_bytes: 163_840, stack_bytes: 8_192, state_bytes: 0 };
+        let mut model = Requirements { image_bytes: 393_216, arena_bytes: 163_840, stack_bytes: 8_192, state_bytes: 0 };
         change(&mut model);
         assert_eq!(
             check_fit(&board, &model).map(|_| ()).map_err(|err| err.to_string()),
@@ -137,7 +137,7 @@ mod tests {
     fn what_does_not_fit_is_told_with_both_numbers() {
         check(
             |model| model.image_bytes += 1,
-            Err("image too large for nrf52840-dk: 524289 bytes, the model slot has 524288; \
+            Err("image too large for nrf52840-dk: 393217 bytes, the model slot has 393216; \
                  convert with a smaller precision or choose another board"),
         );
         check(

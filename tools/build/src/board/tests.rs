@@ -27,7 +27,7 @@ fn a_wrong_file_is_refused_with_its_cause() {
         ("clock_hz = 64_000_000", "clock = 1", "unknown field `clock`"),
         ("name = \"RAM\"", "name = \"SRAM\"", "board nrf52840-dk: no [[memory]] is called RAM"),
         ("kind = \"ram\"", "kind = \"flash\"", "board nrf52840-dk: memory RAM must be of kind Ram"),
-        ("[model_slot]\norigin = 0x0008_0000", "[model_slot]\norigin = 0x0007_FFFF", "FLASH and model_slot overlap"),
+        ("[model_slot]\norigin = 0x000a_0000", "[model_slot]\norigin = 0x0009_FFFF", "FLASH and model_slot overlap"),
         (
             "bytes = 163_840",
             "bytes = 262_144",
