@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! inputs transpose:     x              parameters: 0 permutation u8[5], right-aligned, 5 reserved .. 8
-//! inputs pad:           x              parameters: 0 before u32[5], right-aligned, 20 value (8 or 32 bits) .. 24
+//! inputs pad:           x              parameters: 0 before u32[5], right-aligned, 20 value (its lowest bits) .. 24
 //! inputs concatenation: x0, x1, ..     parameters: 0 axis u8, counted from the first of five right-aligned axes .. 4
 //! ```
 //! Shapes are right-aligned to rank 5 and filled with ones. All tensors of a step have the same quantization.
@@ -16,59 +16,48 @@ use crate::operators::StepContext;
 use crate::tensor::{ElementType, MAX_RANK};
 use bytemuck::Pod;
 
-/// Transposition of 8-bit elements.
-pub static TRANSPOSE_I8: Operator = Operator {
-    code: 0x00b2,
-    name: "transpose_i8",
-    in_place: InPlace::Never,
-    check: |o| check_transpose(o, ElementType::I8),
-    run: run_transpose::<i8>,
-};
+macro_rules! movements {
+    ($($what:literal, $type:ty, $element_type:ident, $bits:expr =>
+        $transpose:ident $transpose_code:literal $transpose_name:literal,
+        $pad:ident $pad_code:literal $pad_name:literal,
+        $concat:ident $concat_code:literal $concat_name:literal;)*) => {$(
+        #[doc = concat!("Transposition of ", $what, " elements.")]
+        pub static $transpose: Operator = Operator {
+            code: $transpose_code,
+            name: $transpose_name,
+            in_place: InPlace::Never,
+            check: |operands| check_transpose(operands, ElementType::$element_type),
+            run: run_transpose::<$type>,
+        };
 
-/// Transposition of float32 elements.
-pub static TRANSPOSE_F32: Operator = Operator {
-    code: 0x00b1,
-    name: "transpose_f32",
-    in_place: InPlace::Never,
-    check: |o| check_transpose(o, ElementType::F32),
-    run: run_transpose::<f32>,
-};
+        #[doc = concat!("Constant padding of ", $what, " elements.")]
+        pub static $pad: Operator = Operator {
+            code: $pad_code,
+            name: $pad_name,
+            in_place: InPlace::Never,
+            check: |operands| check_pad(operands, ElementType::$element_type),
+            run: |ctx| run_pad::<$type>(ctx, $bits),
+        };
 
-/// Constant padding of 8-bit elements.
-pub static PAD_I8: Operator = Operator {
-    code: 0x00c2,
-    name: "pad_i8",
-    in_place: InPlace::Never,
-    check: |o| check_pad(o, ElementType::I8),
-    run: run_pad_i8,
-};
+        #[doc = concat!("Concatenation of ", $what, " elements.")]
+        pub static $concat: Operator = Operator {
+            code: $concat_code,
+            name: $concat_name,
+            in_place: InPlace::Never,
+            check: |operands| check_concat(operands, ElementType::$element_type),
+            run: run_concat::<$type>,
+        };
+    )*};
+}
 
-/// Constant padding of float32 elements.
-pub static PAD_F32: Operator = Operator {
-    code: 0x00c1,
-    name: "pad_f32",
-    in_place: InPlace::Never,
-    check: |o| check_pad(o, ElementType::F32),
-    run: run_pad_f32,
-};
-
-/// Concatenation of 8-bit elements.
-pub static CONCAT_I8: Operator = Operator {
-    code: 0x00d2,
-    name: "concat_i8",
-    in_place: InPlace::Never,
-    check: |o| check_concat(o, ElementType::I8),
-    run: run_concat::<i8>,
-};
-
-/// Concatenation of float32 elements.
-pub static CONCAT_F32: Operator = Operator {
-    code: 0x00d1,
-    name: "concat_f32",
-    in_place: InPlace::Never,
-    check: |o| check_concat(o, ElementType::F32),
-    run: run_concat::<f32>,
-};
+movements! {
+    "float32", f32, F32, f32::from_bits =>
+        TRANSPOSE_F32 0x00b1 "transpose_f32", PAD_F32 0x00c1 "pad_f32", CONCAT_F32 0x00d1 "concat_f32";
+    "int8", i8, I8, |bits| bits as i8 =>
+        TRANSPOSE_I8 0x00b2 "transpose_i8", PAD_I8 0x00c2 "pad_i8", CONCAT_I8 0x00d2 "concat_i8";
+    "int16", i16, I16, |bits| bits as i16 =>
+        TRANSPOSE_I16 0x081b "transpose_i16", PAD_I16 0x081c "pad_i16", CONCAT_I16 0x081d "concat_i16";
+}
 
 /// Parameters of a transposition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +78,7 @@ impl TransposeRecord {
 pub struct PadRecord {
     /// Elements before each axis, right-aligned to rank 5; those behind follow from the shapes.
     pub before: [u32; MAX_RANK],
-    /// The value's bits; the lowest byte for 8-bit elements.
+    /// The value's bits; the lowest ones for shorter elements.
     pub value: u32,
 }
 
@@ -100,7 +89,7 @@ impl PadRecord {
         words.fold(RecordWriter::default(), |writer, (i, word)| writer.put(i * 4, &word.to_le_bytes())).finish()
     }
 
-    pub(super) fn view(parameters: &[u8]) -> Option<Self> {
+    fn view(parameters: &[u8]) -> Option<Self> {
         let mut before = [0; MAX_RANK];
         for (i, word) in before.iter_mut().enumerate() {
             *word = u32_at(parameters, i * 4)?;
@@ -136,7 +125,7 @@ fn transpose_loops(parameters: &[u8], input: &TensorView, output: &TensorView) -
     StridedLoops::transpose(dims, permutation)
 }
 
-pub(super) fn check_transpose(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
+fn check_transpose(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
     let (input, output) = (operands.input(0, element_type)?, operands.output(0, element_type)?);
     if input.quantization != output.quantization {
         return Err(QUANTIZATION_RULE);
@@ -145,7 +134,7 @@ pub(super) fn check_transpose(operands: &StepOperands<'_>, element_type: Element
     Ok(output.shape.n_elements() as u64)
 }
 
-pub(super) fn run_transpose<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
+fn run_transpose<T: Pod>(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let loops = transpose_loops(ctx.parameters(), &ctx.input(0)?, &ctx.output(0)?)?;
     let map = ctx.map::<T, T>(0, 0)?;
     strided_copy(&loops, map.input, map.output)
@@ -164,7 +153,7 @@ fn pad_loops(record: &PadRecord, input: &TensorView, output: &TensorView) -> Opt
     Some((StridedLoops::embed(part, whole)?, offset as usize))
 }
 
-pub(super) fn check_pad(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
+fn check_pad(operands: &StepOperands<'_>, element_type: ElementType) -> Result<u64, &'static str> {
     let (input, output) = (operands.input(0, element_type)?, operands.output(0, element_type)?);
     if input.quantization != output.quantization {
         return Err(QUANTIZATION_RULE);
@@ -175,21 +164,12 @@ pub(super) fn check_pad(operands: &StepOperands<'_>, element_type: ElementType) 
     Ok(output.shape.n_elements() as u64)
 }
 
-pub(super) fn run_pad<T: Pod>(ctx: &mut StepContext<'_, '_>, record: &PadRecord, value: T) -> Option<()> {
-    let (loops, offset) = pad_loops(record, &ctx.input(0)?, &ctx.output(0)?)?;
+fn run_pad<T: Pod>(ctx: &mut StepContext<'_, '_>, value: fn(u32) -> T) -> Option<()> {
+    let record = PadRecord::view(ctx.parameters())?;
+    let (loops, offset) = pad_loops(&record, &ctx.input(0)?, &ctx.output(0)?)?;
     let map = ctx.map::<T, T>(0, 0)?;
-    fill(map.output, value);
+    fill(map.output, value(record.value));
     strided_copy(&loops, map.input, map.output.get_mut(offset..)?)
-}
-
-fn run_pad_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
-    let record = PadRecord::view(ctx.parameters())?;
-    run_pad(ctx, &record, record.value as i8)
-}
-
-fn run_pad_f32(ctx: &mut StepContext<'_, '_>) -> Option<()> {
-    let record = PadRecord::view(ctx.parameters())?;
-    run_pad(ctx, &record, f32::from_bits(record.value))
 }
 
 /// The loops of one input and the output element where its first one goes.

@@ -1,5 +1,6 @@
 //! Comparisons with broadcasting: one byte, 0 or 1, for each pair.
 
+use super::pairs;
 use crate::kernels::geometry::StridedLoops;
 
 /// How two elements are compared. With a NaN only [`Relation::NotEqual`] holds.
@@ -35,30 +36,11 @@ pub fn compare<T: Copy + PartialOrd>(
     output: &mut [u8],
 ) -> Option<()> {
     match relation {
-        Relation::Equal => pairs(loops, a, b, output, |a, b| a == b),
-        Relation::Less => pairs(loops, a, b, output, |a, b| a < b),
-        Relation::LessOrEqual => pairs(loops, a, b, output, |a, b| a <= b),
-        Relation::NotEqual => pairs(loops, a, b, output, |a, b| a != b),
+        Relation::Equal => pairs(loops, a, b, output, |a, b| u8::from(a == b)),
+        Relation::Less => pairs(loops, a, b, output, |a, b| u8::from(a < b)),
+        Relation::LessOrEqual => pairs(loops, a, b, output, |a, b| u8::from(a <= b)),
+        Relation::NotEqual => pairs(loops, a, b, output, |a, b| u8::from(a != b)),
     }
-}
-
-fn pairs<T: Copy>(
-    loops: &StridedLoops<3>,
-    a: &[T],
-    b: &[T],
-    output: &mut [u8],
-    holds: impl Fn(T, T) -> bool,
-) -> Option<()> {
-    let [a_stride, b_stride, _] = loops.row_strides().map(|s| s as usize);
-    let row_length = loops.row_length();
-    loops.for_each_row(|[mut a_at, mut b_at, start]| {
-        for target in output.get_mut(start..)?.get_mut(..row_length)? {
-            *target = u8::from(holds(*a.get(a_at)?, *b.get(b_at)?));
-            a_at = a_at.wrapping_add(a_stride);
-            b_at = b_at.wrapping_add(b_stride);
-        }
-        Some(())
-    })
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod local_response_norm;
 mod moves;
 mod non_max_suppression;
 mod normalization;
+mod pairs;
 mod pool_2d;
 mod pool_nd;
 mod reduce;
@@ -56,6 +57,7 @@ pub use local_response_norm::{LocalResponseNorm, local_response_norm_f32};
 pub use moves::{Index, Triangle, copy_view, gather, gather_elements, one_hot, pad, trilu};
 pub use non_max_suppression::{BoxFormat, NonMaxSuppression, non_max_suppression};
 pub use normalization::{LpNorm, Normalization, Statistic, lp_normalization_f32, normalization_f32, statistic_f32};
+pub use pairs::pairs;
 pub use pool_2d::{
     AveragePoolDequantizedI8, AveragePoolI8, Divisor, average_pool_2d_dequantized_i8,
     average_pool_2d_dequantized_i8_on, average_pool_2d_f32, average_pool_2d_f32_on, average_pool_2d_i8,

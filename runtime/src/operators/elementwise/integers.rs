@@ -9,7 +9,7 @@
 use crate::float_math;
 use crate::image::bytes::{RecordWriter, u8_at};
 use crate::kernels::geometry::StridedLoops;
-use crate::kernels::portable::{Integer, IntegerFunction, binary};
+use crate::kernels::portable::{Integer, IntegerFunction, binary, pairs};
 use crate::operators::{InPlace, Operator, StepContext, StepOperands};
 use crate::tensor::ElementType;
 use bytemuck::Pod;
@@ -131,23 +131,4 @@ fn run_power<T: Integer + Pod>(
     } else {
         pairs(&loops, a, inputs.get::<T>(1)?, output, |a, n| T::power(a, exponent(n)))
     }
-}
-
-fn pairs<A: Copy, B: Copy>(
-    loops: &StridedLoops<3>,
-    a: &[A],
-    b: &[B],
-    output: &mut [A],
-    function: impl Fn(A, B) -> A,
-) -> Option<()> {
-    let [a_stride, b_stride, _] = loops.row_strides().map(|s| s as usize);
-    let row_length = loops.row_length();
-    loops.for_each_row(|[mut a_at, mut b_at, start]| {
-        for target in output.get_mut(start..)?.get_mut(..row_length)? {
-            *target = function(*a.get(a_at)?, *b.get(b_at)?);
-            a_at = a_at.wrapping_add(a_stride);
-            b_at = b_at.wrapping_add(b_stride);
-        }
-        Some(())
-    })
 }

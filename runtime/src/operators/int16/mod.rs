@@ -2,12 +2,10 @@
 
 pub mod elements;
 pub mod layers;
-pub mod movement;
 pub mod pools;
 
 pub use elements::{ADD_I16, AddI16Record, CLAMP_I16, ClampI16Record, MUL_I16, MulI16Record, SOFTMAX_I16, TABLE_I16};
 pub use layers::{CONV_2D_I16, Conv2dI16Record, DEPTHWISE_CONV_2D_I16, DepthwiseI16Record, FULLY_CONNECTED_I16};
-pub use movement::{CONCAT_I16, PAD_I16, TRANSPOSE_I16};
 pub use pools::{AVERAGE_POOL_2D_I16, AveragePool2dI16Record, MAX_POOL_2D_I16};
 
 use super::StepOperands;

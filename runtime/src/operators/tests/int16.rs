@@ -4,7 +4,7 @@ use super::case::{Case, Tensor};
 use super::refusals::{Break, check};
 use crate::fixed_point::{PairMultiplier, Requantizer};
 use crate::operators::int16::*;
-use crate::operators::movement::ConcatRecord;
+use crate::operators::movement::{CONCAT_I16, ConcatRecord};
 use crate::operators::pool_2d::MaxPool2dRecord;
 use crate::operators::window::WindowRecord;
 use crate::tensor::{ElementType, Quantization};

@@ -12,7 +12,8 @@ use tinfer::tensor::ElementType;
 /// rank 2 gets a product and a sum. Statistics that are computed at run time and maps of several samples or three axes
 /// have an operator of their own. `momentum` concerns training only.
 pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
-    if int(node, "training_mode", 0)? != 0 || int(node, "spatial", 1)? != 1 {
+    let gives_statistics = (1..5).any(|slot| lowering.is_wanted(node, slot));
+    if int(node, "training_mode", 0)? != 0 || int(node, "spatial", 1)? != 1 || gives_statistics {
         return Err(Refusal::new(
             "it is in training mode or not spatial",
             "export the model for inference (model.eval())",
@@ -50,25 +51,23 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
             "train again: a variance is negative or zero",
         ));
     }
-    let (name, _) = lowering.result(node)?;
+    let name = node.outputs.first().map_or("", |name| name);
     let (factor_name, offset_name) = (format!("{name}_factor"), format!("{name}_offset"));
     if x_shape.len() == 2 {
         let factor = lowering.constant(&factor_name, vec![channels], factors);
         let offset = lowering.constant(&offset_name, vec![channels], offsets);
         let mul = Operator::Binary { function: Binary::Mul, clamp: Clamp::default() };
-        let scaled = lowering.push_step(node, "scale", mul, vec![x, factor], x_shape);
-        return lowering.push_result(
-            node,
-            Operator::Binary { function: Binary::Add, clamp: Clamp::default() },
-            vec![scaled, offset],
-        );
+        let scaled = lowering.push_step(node, "scale", mul, vec![x, factor], x_shape.clone());
+        let add = Operator::Binary { function: Binary::Add, clamp: Clamp::default() };
+        lowering.push_output(node, 0, add, vec![scaled, offset], x_shape, ElementType::F32);
+        return Ok(());
     }
     let x = lowering.push_to_nhwc(node, x)?;
     let factor = lowering.constant(&factor_name, vec![1, 1, channels], factors);
     let offset = lowering.constant(&offset_name, vec![channels], offsets);
     let window = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
     let operator = Operator::DepthwiseConv2d { window, multiplier: 1, clamp: Clamp::default() };
-    lowering.push_nhwc(node, operator, vec![x, factor, offset])
+    lowering.push_nhwc(node, operator, vec![x, factor, offset], &x_shape)
 }
 
 /// The operator in the file's own layout.

@@ -286,16 +286,6 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Name and shape of the node's only result that somebody wants: the first.
-    pub fn result(&self, node: &OnnxNode) -> Result<(String, Vec<usize>), Refusal> {
-        if let Some(second) = node.outputs.iter().skip(1).find(|o| !o.is_empty() && self.needed.contains(&***o)) {
-            return Err(Refusal::new(format!("its second result '{second}' is used"), "use its first result only"));
-        }
-        let name = node.outputs.first().cloned().unwrap_or_default();
-        let shape = self.shape(&name)?;
-        Ok((name, shape))
-    }
-
     fn fact(&self, name: &str) -> Result<&'a Fact, Refusal> {
         let why = || self.imported.shape_problem.as_deref().unwrap_or("shape inference does not get there");
         self.imported.facts.get(name).ok_or_else(|| {
@@ -332,15 +322,6 @@ impl<'a> Lowering<'a> {
     /// Adds a node with one result.
     pub fn push(&mut self, name: String, onnx: &str, operator: Operator, inputs: Vec<TensorId>, output: TensorId) {
         self.graph.nodes.push(Node { name, onnx: onnx.to_string(), operator, inputs, outputs: vec![output] });
-    }
-
-    /// Adds the node that computes the ONNX node's first result in the file's own layout.
-    pub fn push_result(&mut self, node: &OnnxNode, operator: Operator, inputs: Vec<TensorId>) -> Result<(), Refusal> {
-        let (name, shape) = self.result(node)?;
-        let output = self.tensor(&name, shape.clone(), Some(identity(&name, shape.len())));
-        self.push(node.name.clone(), &node.operator, operator, inputs, output);
-        self.tensors.insert(name, output);
-        Ok(())
     }
 
     /// Adds the node that computes the ONNX node's output `slot` in the file's own layout, and nothing else.
@@ -471,11 +452,6 @@ impl<'a> Lowering<'a> {
         output
     }
 
-    /// Says that an ONNX tensor is held by this tensor.
-    pub fn alias(&mut self, name: &str, id: TensorId) {
-        self.tensors.insert(name.to_string(), id);
-    }
-
     /// A feature map `[N, C, L]` or `[N, C, H, W]` as NHWC.
     pub fn push_to_nhwc(&mut self, node: &OnnxNode, x: TensorId) -> Result<TensorId, Refusal> {
         let shape = self.shape_of(x).to_vec();
@@ -489,13 +465,10 @@ impl<'a> Lowering<'a> {
     }
 
     /// Adds the node that computes the ONNX node's first result in NHWC, and its way back.
-    pub fn push_nhwc(&mut self, node: &OnnxNode, operator: Operator, inputs: Vec<TensorId>) -> Result<(), Refusal> {
-        let (_, shape) = self.result(node)?;
-        self.push_nhwc_as(node, operator, inputs, &shape)
-    }
-
-    /// [`Lowering::push_nhwc`] for a result whose shape in the file's layout is `shape`.
-    pub fn push_nhwc_as(
+    ///
+    /// # Shapes
+    /// `shape` is that of the result in the file's layout.
+    pub fn push_nhwc(
         &mut self,
         node: &OnnxNode,
         operator: Operator,

@@ -59,7 +59,7 @@ pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     };
     let axis = if depthwise { 2 } else { 0 };
     let inputs = layer_inputs(lowering, node, x, (shape, moved), (0, axis), n_outputs)?;
-    lowering.push_nhwc_as(node, operator, inputs, &y_shape)
+    lowering.push_nhwc(node, operator, inputs, &y_shape)
 }
 
 /// Lowers a transposed convolution; weights go from `[C, O / groups, k…]` to OHWI.
@@ -111,7 +111,7 @@ pub fn transposed(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusa
             "quantize the weights per tensor",
         ));
     }
-    lowering.push_nhwc_as(node, Operator::ConvTranspose2d { window, groups, clamp: Clamp::default() }, inputs, &y_shape)
+    lowering.push_nhwc(node, Operator::ConvTranspose2d { window, groups, clamp: Clamp::default() }, inputs, &y_shape)
 }
 
 /// The shape of the weights, which agrees with `kernel_shape` and with the rank of the map.

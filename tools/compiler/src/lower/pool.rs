@@ -207,7 +207,7 @@ impl Pool {
 
     fn push_nhwc(&self, lowering: &mut Lowering, node: &OnnxNode, operator: Operator) -> Result<(), Refusal> {
         let x = lowering.push_to_nhwc(node, self.x)?;
-        lowering.push_nhwc_as(node, operator, vec![x], &self.shape)
+        lowering.push_nhwc(node, operator, vec![x], &self.shape)
     }
 
     fn push_nd(&self, lowering: &mut Lowering, node: &OnnxNode, operator: WindowNd) -> Result<(), Refusal> {

@@ -143,7 +143,9 @@ pub fn quantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal>
     check_attributes(lowering, node)?;
     let grid = grid(lowering.imported, node)?;
     let x = lowering.input(node, 0)?;
-    lowering.push_result(node, Operator::Unary(Unary::Snap(grid)), vec![x])
+    let shape = lowering.shape_of(x).to_vec();
+    lowering.push_output(node, 0, Operator::Unary(Unary::Snap(grid)), vec![x], shape, ElementType::F32);
+    Ok(())
 }
 
 /// y = (x - zero_point) * scale: the tensor is held as real values already.
@@ -165,8 +167,7 @@ pub fn dequantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusa
         ));
     }
     let x = lowering.input(node, 0)?;
-    let (name, _) = lowering.result(node)?;
-    lowering.alias(&name, x);
+    lowering.bind_output(node, 0, x);
     Ok(())
 }
 
@@ -174,8 +175,8 @@ fn check_attributes(lowering: &Lowering, node: &OnnxNode) -> Result<(), Refusal>
     if int(node, "block_size", 0)? != 0 {
         return Err(Refusal::new("it quantizes in blocks", "quantize activations per tensor"));
     }
-    let (name, _) = lowering.result(node)?;
-    let found = match lowering.imported.facts.get(&name).and_then(|f| f.element_type) {
+    let result = node.outputs.first().and_then(|name| lowering.imported.facts.get(name));
+    let found = match result.and_then(|f| f.element_type) {
         Some(ElementType::U8) => TYPE_UINT8,
         Some(ElementType::I8) => TYPE_INT8,
         _ => TYPE_FLOAT,

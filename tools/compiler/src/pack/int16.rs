@@ -1,19 +1,18 @@
 //! Nodes on int16 activations: portable kernels for all.
 
-use super::PackError;
 use super::step::StepPacker;
 use super::windows::window_record;
+use super::{PackError, movement};
 use crate::choose::{ChannelArrays, pair_multiplier};
 use crate::graph::{Binary, Clamp, Node, Operator, Unary};
 use tinfer::fixed_point::Requantizer;
 use tinfer::operators::int16::{
-    ADD_I16, AVERAGE_POOL_2D_I16, AddI16Record, AveragePool2dI16Record, CLAMP_I16, CONCAT_I16, CONV_2D_I16,
-    ClampI16Record, Conv2dI16Record, DEPTHWISE_CONV_2D_I16, DepthwiseI16Record, FULLY_CONNECTED_I16, LimitsI16,
-    MAX_POOL_2D_I16, MUL_I16, MulI16Record, PAD_I16, SOFTMAX_I16, TABLE_I16, TRANSPOSE_I16,
+    ADD_I16, AVERAGE_POOL_2D_I16, AddI16Record, AveragePool2dI16Record, CLAMP_I16, CONV_2D_I16, ClampI16Record,
+    Conv2dI16Record, DEPTHWISE_CONV_2D_I16, DepthwiseI16Record, FULLY_CONNECTED_I16, LimitsI16, MAX_POOL_2D_I16,
+    MUL_I16, MulI16Record, SOFTMAX_I16, TABLE_I16,
 };
-use tinfer::operators::movement::{ConcatRecord, PadRecord, TransposeRecord};
 use tinfer::operators::pool_2d::MaxPool2dRecord;
-use tinfer::tensor::{ElementType, MAX_RANK};
+use tinfer::tensor::ElementType;
 
 pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
     match &node.operator {
@@ -41,7 +40,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             };
             steps.emit(node, &AVERAGE_POOL_2D_I16, &node.inputs, &[], &record.emit())
         }
-        Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } => moved(steps, node),
+        Operator::Transpose { .. } | Operator::Pad { .. } | Operator::Concat { .. } => movement::pack(steps, node),
         _ => Err(steps.error(node, "there is no int16 kernel for it")),
     }
 }
@@ -98,35 +97,6 @@ fn softmax(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, Pack
     steps.emit(node, &SOFTMAX_I16, &node.inputs, &[table], &[])
 }
 
-fn moved(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
-    let rank = steps.output(node).shape.len();
-    let Some(first) = MAX_RANK.checked_sub(rank) else {
-        return Err(steps.error(node, format!("it has rank {rank}, images hold up to {MAX_RANK}")));
-    };
-    match &node.operator {
-        Operator::Transpose { permutation } => {
-            let mut record = TransposeRecord { permutation: [0, 1, 2, 3, 4] };
-            for (slot, axis) in record.permutation[first..].iter_mut().zip(permutation) {
-                *slot = (axis + first) as u8;
-            }
-            steps.emit(node, &TRANSPOSE_I16, &node.inputs, &[], &record.emit())
-        }
-        Operator::Pad { pads, value } => {
-            let mut before = [0; MAX_RANK];
-            for (slot, pad) in before[first..].iter_mut().zip(pads) {
-                *slot = pad[0] as u32;
-            }
-            let value = u32::from(nearest(f64::from(*value) / output_scale(steps, node)?) as u16);
-            steps.emit(node, &PAD_I16, &node.inputs, &[], &PadRecord { before, value }.emit())
-        }
-        Operator::Concat { axis } => {
-            let record = ConcatRecord { axis: (axis + first) as u8 };
-            steps.emit(node, &CONCAT_I16, &node.inputs, &[], &record.emit())
-        }
-        _ => Err(steps.error(node, "it moves nothing")),
-    }
-}
-
 /// A clamp in steps of the node's output.
 fn limits(steps: &StepPacker<'_>, node: &Node, clamp: Clamp) -> Result<LimitsI16, PackError> {
     let scale = output_scale(steps, node)?;
@@ -143,11 +113,11 @@ fn scale(steps: &StepPacker<'_>, node: &Node, input: usize) -> Result<f64, PackE
     Ok(steps.steps_of(node, steps.input(node, input))?.0)
 }
 
-fn output_scale(steps: &StepPacker<'_>, node: &Node) -> Result<f64, PackError> {
+pub(super) fn output_scale(steps: &StepPacker<'_>, node: &Node) -> Result<f64, PackError> {
     Ok(steps.steps_of(node, steps.output(node))?.0)
 }
 
 /// The cast saturates.
-fn nearest(steps: f64) -> i16 {
+pub(super) fn nearest(steps: f64) -> i16 {
     steps.round() as i16
 }

@@ -1,12 +1,13 @@
 //! Transposition, padding, concatenation.
 
-use super::PackError;
 use super::moves::dims;
-use super::step::{Precision, StepPacker};
+use super::step::StepPacker;
+use super::{PackError, int16};
 use crate::graph::{Node, Operator};
 use tinfer::kernels::geometry::row_major_strides;
 use tinfer::operators::movement::{
-    CONCAT_F32, CONCAT_I8, ConcatRecord, PAD_F32, PAD_I8, PadRecord, TRANSPOSE_F32, TRANSPOSE_I8, TransposeRecord,
+    CONCAT_F32, CONCAT_I8, CONCAT_I16, ConcatRecord, PAD_F32, PAD_I8, PAD_I16, PadRecord, TRANSPOSE_F32, TRANSPOSE_I8,
+    TRANSPOSE_I16, TransposeRecord,
 };
 use tinfer::operators::require::REQUIRE;
 use tinfer::operators::sized::concat::{CONCAT_B1, CONCAT_B2, CONCAT_B4, CONCAT_B8};
@@ -31,6 +32,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             let operator = match steps.output(node).element_type {
                 ElementType::F32 => &TRANSPOSE_F32,
                 ElementType::I8 => &TRANSPOSE_I8,
+                ElementType::I16 => &TRANSPOSE_I16,
                 other => {
                     let strides = row_major_strides(dims(steps.input(node, 0)));
                     let strides = record.permutation.map(|axis| strides[usize::from(axis)] as i32);
@@ -45,9 +47,13 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             for (slot, pad) in before[first..].iter_mut().zip(pads) {
                 *slot = pad[0] as u32;
             }
-            let (operator, value) = match steps.precision(node)? {
-                Precision::F32 => (&PAD_F32, value.to_bits()),
-                Precision::I8 => {
+            let (operator, value) = match steps.output(node).element_type {
+                ElementType::F32 => (&PAD_F32, value.to_bits()),
+                ElementType::I16 => {
+                    let nearest = int16::nearest(f64::from(*value) / int16::output_scale(steps, node)?);
+                    (&PAD_I16, u32::from(nearest as u16))
+                }
+                _ => {
                     let (scale, zero_point) = steps.quantized(node, steps.output(node))?;
                     (&PAD_I8, u32::from(quantize_i8(f64::from(*value), scale, zero_point) as u8))
                 }
@@ -59,6 +65,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             let operator = match steps.output(node).element_type {
                 ElementType::F32 => &CONCAT_F32,
                 ElementType::I8 => &CONCAT_I8,
+                ElementType::I16 => &CONCAT_I16,
                 other => of_size([&CONCAT_B1, &CONCAT_B2, &CONCAT_B4, &CONCAT_B8], other),
             };
             steps.emit(node, operator, &node.inputs, &[], &record.emit())
