@@ -1,7 +1,8 @@
 #![no_std]
 #![no_main]
 //! Runs the contract of the kernels on any emulated Cortex-M board: the fast kernels of its instruction set against the
-//! portable ones, and a digest of what each kernel gives, for the host to compare with its own.
+//! portable ones, and a digest of what each kernel and the preprocessing of pictures give, for the host to compare with
+//! its own.
 //!
 //! Lines of the report: kind, kernel, cases, digest. The kind is `portable` or `fast`; the first difference ends the
 //! program with a sentence instead.
@@ -11,7 +12,8 @@ use core::panic::PanicInfo;
 
 use cortex_m::singleton;
 use cortex_m_rt::{ExceptionFrame, entry, exception};
-use tinfer::kernels::contract::{self, EMULATOR_CASES, EMULATOR_SEED, Failure, Memory, comparisons};
+use tinfer::kernels::contract::{self, EMULATOR_CASES, EMULATOR_SEED, Failure, Memory, Tally, comparisons};
+use tinfer::preprocess;
 use tinfer_cortex_m::semihosting;
 
 #[entry]
@@ -32,9 +34,17 @@ fn run(memory: &mut Memory) -> Result<(), Failure> {
         line(format_args!("fast {} {} {:016x}", comparison.name, report.cases, report.digest));
     }
     for tally in contract::digests(EMULATOR_CASES, EMULATOR_SEED)? {
-        line(format_args!("portable {} {} {:016x}", tally.kernel, tally.cases, tally.digest));
+        portable(&tally);
+    }
+    match preprocess::contract::digest(EMULATOR_CASES, EMULATOR_SEED) {
+        Some(tally) => portable(&tally),
+        None => line(format_args!("preprocess: a picture is refused")),
     }
     Ok(())
+}
+
+fn portable(tally: &Tally) {
+    line(format_args!("portable {} {} {:016x}", tally.kernel, tally.cases, tally.digest));
 }
 
 fn line(text: fmt::Arguments<'_>) {

@@ -33,7 +33,8 @@ use crate::kernels::Operand;
 use crate::kernels::geometry::{Conv2d, MatMul, StridedLoops, Window2d};
 use crate::kernels::parameters::{ChannelsI8, OutputF32};
 use crate::kernels::portable::{self, AddI8, AveragePoolI8, BatchMatMulI8, BinaryF32, Divisor, MulI8, UnaryF32};
-use random::Random;
+
+pub(crate) use random::Random;
 
 pub use comparison::{Comparison, Fast, Kernel, MOST_DRAWS, Memory, Needs, Overlap, Places, Report};
 pub use edges::{Edge, Edges};
@@ -178,7 +179,7 @@ pub fn run(set: &KernelSet, n_cases: u32, seed: u64) -> Result<u64, Failure> {
 pub fn compare(set: &KernelSet, reference: &KernelSet, n_cases: u32, seed: u64) -> Result<u64, Failure> {
     let mut bench = Bench::new(seed);
     bench.run(set, reference, n_cases)?;
-    Ok(bench.digest)
+    Ok(bench.digest.value())
 }
 
 /// What the portable kernels answer to `n_cases` cases, kernel by kernel: the same on every machine.
@@ -207,6 +208,27 @@ pub const N_PORTABLE: usize = 21;
 
 /// Elements of each buffer.
 const CAPACITY: usize = 1536;
+
+/// FNV-1a (Fowler, Noll, Vo) over words of 32 bits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Digest(u64);
+
+impl Default for Digest {
+    fn default() -> Self {
+        Digest(FNV_OFFSET)
+    }
+}
+
+impl Digest {
+    pub(crate) fn add(&mut self, word: u32) {
+        self.0 = (self.0 ^ u64::from(word)).wrapping_mul(FNV_PRIME);
+    }
+
+    pub(crate) fn value(self) -> u64 {
+        self.0
+    }
+}
+
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x100_0000_01b3;
 
@@ -231,7 +253,7 @@ impl<T: Copy> Buffers<T> {
 
 struct Bench {
     random: Random,
-    digest: u64,
+    digest: Digest,
     tallies: [Tally; N_PORTABLE],
     case: u32,
     kernel: &'static str,
@@ -243,7 +265,7 @@ impl Bench {
     fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
-            digest: FNV_OFFSET,
+            digest: Digest::default(),
             tallies: [Tally { kernel: "", cases: 0, digest: FNV_OFFSET }; N_PORTABLE],
             case: 0,
             kernel: "",
@@ -268,18 +290,18 @@ impl Bench {
             return Err(failure(Difference::Refused));
         }
         let (expected, found) = pick(self);
-        let (mut digest, mut own) = (self.digest, FNV_OFFSET);
+        let (mut digest, mut own) = (self.digest, Digest::default());
         for (element, (e, f)) in expected.iter().zip(found).enumerate() {
             let (expected, found) = (e.canonical_bits(), f.canonical_bits());
             if expected != found {
                 return Err(failure(Difference::Element { element, expected, found }));
             }
-            digest = (digest ^ u64::from(found)).wrapping_mul(FNV_PRIME);
-            own = (own ^ u64::from(found)).wrapping_mul(FNV_PRIME);
+            digest.add(found);
+            own.add(found);
         }
         self.digest = digest;
         if let Some(tally) = self.tallies.iter_mut().find(|t| t.kernel == self.kernel || t.kernel.is_empty()) {
-            let digest = (tally.digest ^ own).wrapping_mul(FNV_PRIME);
+            let digest = (tally.digest ^ own.value()).wrapping_mul(FNV_PRIME);
             *tally = Tally { kernel: self.kernel, cases: tally.cases.wrapping_add(1), digest };
         }
         Ok(())

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tinfer::isa::Isa;
 use tinfer::kernels::contract::{self, EMULATOR_CASES, EMULATOR_SEED, Memory, comparisons};
+use tinfer::preprocess;
 use tinfer_build::Board;
 
 use crate::firmware;
@@ -70,7 +71,12 @@ impl Line {
 
 fn portable_lines() -> Result<Vec<Line>> {
     let tallies = contract::digests(EMULATOR_CASES, EMULATOR_SEED).map_err(|failure| anyhow::anyhow!("{failure}"))?;
-    Ok(tallies.iter().map(|tally| Line::new("portable", tally.kernel, tally.cases, tally.digest)).collect())
+    let pictures = preprocess::contract::digest(EMULATOR_CASES, EMULATOR_SEED).context("a picture is refused")?;
+    Ok(tallies
+        .iter()
+        .chain([&pictures])
+        .map(|tally| Line::new("portable", tally.kernel, tally.cases, tally.digest))
+        .collect())
 }
 
 fn fast_lines(board: &Board) -> Result<Vec<Line>> {
