@@ -367,6 +367,7 @@ impl Stages {
             stages.trimmed = Some(report);
         }
         if last == Stage::Planned {
+            graph = choose::rows_as_pixels(&graph, request.target.isa()?);
             let (split, planned, streamed) = plan_in_strips(graph, &choose::for_isa(request.target.isa()?));
             (graph, stages.planned, stages.streamed) = (split, Some(planned), streamed);
             (graph, stages.sliced) = bounded::bounded(request, graph)?;

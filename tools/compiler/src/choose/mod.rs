@@ -8,11 +8,13 @@ mod average;
 mod channels;
 pub mod mve;
 mod portable;
+mod rows;
 mod winograd;
 
 pub use armv7em::window_2d;
 pub use average::{Average, average};
 pub use channels::{ChannelArrays, ChannelsError, output_i8, pair_multiplier};
+pub use rows::rows_as_pixels;
 pub use winograd::{Winograd, WinogradLayers};
 
 use crate::cost;
