@@ -1,26 +1,31 @@
 //! What a step will cost on a board, before anything is flashed: executed instructions, as the emulator counts them.
 //!
-//! Every kernel has a formula: known instruction counts of its loops where they are assembly, and factors that were
-//! fitted to emulator runs of 166 layers of many shapes for the rest, in the programs of `cargo xtask bench`. Those for
+//! Most kernels have a formula: known instruction counts of their loops where they are assembly, and factors that were
+//! fitted to emulator runs of layers of many shapes for the rest, in the programs of `cargo xtask bench`. Those for
 //! Armv7E-M and Helium are linked for size; firmware that is linked for speed runs portable kernels, like pooling, in
 //! fewer instructions, on Helium in a third. `tinfer bench` prints the estimate beside what it measures.
 
 mod armv7em;
+mod factors;
+mod families;
 mod mve;
 mod portable;
 
 use crate::choose::window_2d;
 use crate::graph::{Binary, Graph, Node, Operator};
+use factors::FACTORS;
+use families::{Features, features};
 use serde::Serialize;
 use tinfer::image::{Image, StepView};
 use tinfer::isa::Isa;
 use tinfer::kernels::geometry::Window2d;
 use tinfer::operators::window::WindowRecord;
+use tinfer::tensor::{ElementType, MAX_RANK};
 
 /// Estimated instructions of one step on the instruction set that an image is packed for: on a Cortex-M3 for portable
 /// images, on a Cortex-M4 for Armv7E-M, on a Cortex-M55 for Helium.
 ///
-/// `None` for kernels that have no formula, like those for float32.
+/// `None` for kernels that have no formula.
 pub fn instructions(image: &Image<'_>, step: &StepView<'_>) -> Option<u64> {
     let name = tinfer::operators::ALL.iter().find(|o| o.code == step.code)?.name;
     of_kernel(image.isa(), name, &Shapes::of_step(image, step)?).map(|n| n.max(0.0) as u64)
@@ -37,7 +42,13 @@ pub fn of_node(graph: &Graph, node: &Node, isa: Isa, kernels: Isa) -> Option<f64
         Operator::Binary { function: Binary::Mul, .. } => "mul_i8",
         Operator::MaxPool2d { .. } => "max_pool_2d_i8",
         Operator::AveragePool2d { .. } => "average_pool_2d_i8",
-        Operator::Softmax | Operator::MaskedSoftmax => "softmax_i8",
+        Operator::Softmax => "softmax_i8",
+        Operator::MaskedSoftmax => "softmax_masked_i8",
+        Operator::Normalization(_) => "row_normalization_i8",
+        Operator::ConvTranspose2d { .. } => "conv_transpose_2d_i8",
+        Operator::Transpose { .. } => "transpose_i8",
+        Operator::Concat { .. } => "concat_i8",
+        Operator::Unary(_) => "table_i8",
         _ => return None,
     };
     let suffix = match kernels {
@@ -55,12 +66,21 @@ pub(crate) fn of_winograd(graph: &Graph, node: &Node) -> Option<f64> {
 }
 
 fn of_kernel(isa: Isa, name: &str, shapes: &Shapes) -> Option<f64> {
-    match isa {
-        Isa::Portable => portable::CORTEX_M3.instructions(name, shapes),
-        Isa::Armv7em => armv7em::instructions(name, shapes).or_else(|| portable::CORTEX_M4.instructions(name, shapes)),
-        Isa::Mve => mve::instructions(name, shapes).or_else(|| portable::CORTEX_M55.instructions(name, shapes)),
-        Isa::Neon => None,
-    }
+    let (fast, windows, cpu) = match isa {
+        Isa::Portable => (None, &portable::CORTEX_M3, 0),
+        Isa::Armv7em => (armv7em::instructions(name, shapes), &portable::CORTEX_M4, 1),
+        Isa::Mve => (mve::instructions(name, shapes), &portable::CORTEX_M55, 2),
+        Isa::Neon => return None,
+    };
+    fast.or_else(|| windows.instructions(name, shapes)).or_else(|| of_family(name, shapes, cpu))
+}
+
+/// A kernel of one of the [`families`].
+fn of_family(name: &str, shapes: &Shapes, cpu: usize) -> Option<f64> {
+    let Features { key, numbers } = features(name, shapes)?;
+    let (_, factors) = FACTORS.iter().find(|(name, _)| *name == key)?;
+    let factors = factors.get(cpu).filter(|factors| factors.len() == numbers.len())?;
+    Some(factors.iter().zip(&numbers).map(|(factor, number)| factor * number).sum())
 }
 
 /// What a step or a whole inference is expected to cost on a board.
@@ -126,6 +146,16 @@ struct Shapes {
     n_weights: Option<usize>,
     /// Of steps whose parameters begin with a window.
     window: Option<Window2d>,
+    groups: u32,
+    /// Of the first input.
+    input_rank: usize,
+    input_type: ElementType,
+    input_zero_point: i32,
+    /// Dimensions of all inputs and of the output, right-aligned.
+    inputs: Vec<[u32; MAX_RANK]>,
+    output: [u32; MAX_RANK],
+    /// As the step has them; of a node those that a formula reads.
+    parameters: Vec<u8>,
 }
 
 impl Shapes {
@@ -141,6 +171,15 @@ impl Shapes {
             output_last: output.shape.last(),
             n_weights: weights.map(|weights| weights.shape.n_elements()),
             window,
+            groups: step.parameters.get(20..).and_then(|p| p.first_chunk()).map_or(1, |&g| u32::from_le_bytes(g)),
+            input_rank: input.shape.rank(),
+            input_type: input.element_type,
+            input_zero_point: input.quantization.zero_point,
+            inputs: (0..step.n_inputs())
+                .filter_map(|i| Some(image.tensor(step.input(i)?)?.shape.broadcast_dims()))
+                .collect(),
+            output: output.shape.broadcast_dims(),
+            parameters: step.parameters.to_vec(),
         })
     }
 
@@ -151,7 +190,17 @@ impl Shapes {
             | Operator::DepthwiseConv2d { window, .. }
             | Operator::MaxPool2d { window }
             | Operator::AveragePool2d { window, .. } => Some(window_2d(graph, node, window)?.check()?),
+            // Its window is that of the convolution that it transposes.
+            Operator::ConvTranspose2d { window, .. } => Some(window_2d(graph, node, window)?),
             _ => None,
+        };
+        let parameters = match &node.operator {
+            Operator::BatchMatmul { transpose_b } => vec![u8::from(*transpose_b)],
+            Operator::Transpose { permutation } => {
+                let first = MAX_RANK.checked_sub(permutation.len())?;
+                (0..first).chain(permutation.iter().map(|axis| axis + first)).map(|axis| axis as u8).collect()
+            }
+            _ => Vec::new(),
         };
         Some(Shapes {
             n_inputs: input.n_elements(),
@@ -160,15 +209,56 @@ impl Shapes {
             output_last: output.shape.last().copied().unwrap_or(1),
             n_weights: node.inputs.get(1).map(|&id| graph.tensor(id).n_elements()),
             window,
+            groups: match node.operator {
+                Operator::Conv2d { groups, .. } | Operator::ConvTranspose2d { groups, .. } => groups as u32,
+                _ => 1,
+            },
+            input_rank: input.shape.len(),
+            input_type: input.element_type,
+            input_zero_point: input.quantization.as_ref().map_or(0, |quantization| quantization.zero_point),
+            inputs: node.inputs.iter().map(|&id| right_aligned(&graph.tensor(id).shape)).collect(),
+            output: right_aligned(&output.shape),
+            parameters,
         })
     }
 
     fn n_outputs(&self) -> f64 {
         self.n_outputs as f64
     }
+
+    /// A byte of the parameters.
+    fn parameter(&self, at: usize) -> Option<u8> {
+        self.parameters.get(at).copied()
+    }
+}
+
+/// Dimensions with ones before them.
+fn right_aligned(shape: &[usize]) -> [u32; MAX_RANK] {
+    let mut dims = [1; MAX_RANK];
+    for (dim, &own) in dims.iter_mut().rev().zip(shape.iter().rev()) {
+        *dim = own as u32;
+    }
+    dims
 }
 
 /// `sum(factor * feature)`
 fn linear<const N: usize>(factors: [f64; N], features: [f64; N]) -> f64 {
     factors.iter().zip(features).map(|(factor, feature)| factor * feature).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_are_of_kernels_that_there_are() {
+        let names: Vec<&str> = FACTORS.iter().map(|(key, _)| *key).collect();
+        assert!(names.is_sorted() && names.windows(2).all(|pair| pair[0] != pair[1]));
+        for (key, cpus) in FACTORS {
+            let name = key.split('/').next().unwrap();
+            assert!(tinfer::operators::ALL.iter().any(|operator| operator.name == name), "{key}");
+            let counts: Vec<usize> = cpus.iter().map(|factors| factors.len()).filter(|&n| n > 0).collect();
+            assert!(!counts.is_empty() && counts.windows(2).all(|pair| pair[0] == pair[1]), "{key}: {counts:?}");
+        }
+    }
 }

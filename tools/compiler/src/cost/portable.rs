@@ -5,13 +5,6 @@ use tinfer::kernels::geometry::Window2d;
 
 /// What each kernel's features cost on a CPU.
 pub(super) struct Factors {
-    /// Step, element.
-    table: [f64; 2],
-    add: [f64; 2],
-    mul: [f64; 2],
-    softmax: [f64; 2],
-    /// Step, output, product.
-    fully_connected: [f64; 3],
     /// See [`pool`].
     max_pool: [f64; 8],
     average_pool: [f64; 8],
@@ -25,14 +18,7 @@ pub(super) struct Factors {
 impl Factors {
     /// Instructions of a step.
     pub fn instructions(&self, name: &str, shapes: &Shapes) -> Option<f64> {
-        let n = shapes.n_outputs();
-        let last = shapes.input_last as f64;
         Some(match name {
-            "table_i8" => linear(self.table, [1.0, n]),
-            "add_i8" => linear(self.add, [1.0, n]),
-            "mul_i8" => linear(self.mul, [1.0, n]),
-            "softmax_i8" => linear(self.softmax, [1.0, n]),
-            "fully_connected_i8" => linear(self.fully_connected, [1.0, n, n * last]),
             "max_pool_2d_i8" => linear(self.max_pool, pool(&shapes.window?)),
             "average_pool_2d_i8" => linear(self.average_pool, pool(&shapes.window?)),
             "average_pool_2d_dequantized_i8" => linear(self.average_pool_dequantized, pool(&shapes.window?)),
@@ -44,7 +30,7 @@ impl Factors {
 }
 
 /// Step, pixels, and blocks of 16 channels, whether channels are left, channels that are left: per pixel, per tap.
-fn pool(window: &Window2d) -> [f64; 8] {
+pub(super) fn pool(window: &Window2d) -> [f64; 8] {
     let [pixels, taps] = [pixels(window), pixels(window) * taps(window)];
     let channels = f64::from(window.output[2]);
     let (vectors, rest) = ((channels / 16.0).floor(), channels % 16.0);
@@ -85,18 +71,18 @@ fn depthwise(window: &Window2d) -> [f64; 9] {
 }
 
 /// How much of a layer's windows lies inside the image.
-struct Inside {
-    pixels: f64,
+pub(super) struct Inside {
+    pub pixels: f64,
     /// Pixels whose window does not.
     padded: f64,
     /// Kernel rows of all pixels.
     rows: f64,
     /// Taps of all pixels.
-    taps: f64,
+    pub taps: f64,
 }
 
 impl Inside {
-    fn of(window: &Window2d) -> Self {
+    pub fn of(window: &Window2d) -> Self {
         let counts = [window.vertical(), window.horizontal()].into_iter().zip(window.output).zip(window.kernel);
         let mut counts = counts.map(|((axis, n), kernel)| {
             let counts: Vec<usize> = (0..n as usize).map(|i| axis.taps(i).count).collect();
@@ -111,7 +97,7 @@ impl Inside {
     }
 }
 
-fn pixels(window: &Window2d) -> f64 {
+pub(super) fn pixels(window: &Window2d) -> f64 {
     f64::from(window.output[0]) * f64::from(window.output[1])
 }
 
@@ -125,11 +111,6 @@ const PATCH_TAPS: f64 = 512.0;
 /// Armv7-M, linked for speed. It has no floating-point unit: adding a zero costs a dequantized average less than adding
 /// something else. Half of the values were zeros, as behind a ReLU; where none are, it takes a quarter more.
 pub(super) const CORTEX_M3: Factors = Factors {
-    table: [617.0, 4.76],
-    add: [3301.0, 31.92],
-    mul: [2338.0, 47.12],
-    softmax: [842.0, 25.03],
-    fully_connected: [1632.0, 68.15, 4.75],
     max_pool: [954.0, 52.12, 104.75, 35.35, 36.62, 121.26, 1.92, 13.39],
     average_pool: [1348.0, 61.22, 709.05, 19.65, 143.89, 71.13, 7.62, 7.68],
     average_pool_dequantized: [1194.0, 600.0, 7200.0, 0.0, 450.0, 1920.0, 0.0, 120.0],
@@ -139,11 +120,6 @@ pub(super) const CORTEX_M3: Factors = Factors {
 
 /// Armv7E-M, linked for size. A dequantized average takes a tenth less on a Cortex-M33, the factors lie between.
 pub(super) const CORTEX_M4: Factors = Factors {
-    table: [531.0, 6.0],
-    add: [3189.0, 30.59],
-    mul: [2306.0, 54.9],
-    softmax: [729.0, 33.12],
-    fully_connected: [1539.0, 61.35, 9.0],
     max_pool: [811.0, 49.53, 87.78, 11.87, 13.14, 132.78, 4.18, 15.59],
     average_pool: [1248.0, 53.97, 713.56, 16.95, 131.7, 80.09, 3.24, 10.23],
     average_pool_dequantized: [1664.0, 79.09, 576.43, -44.63, 122.75, 116.6, 17.3, 10.5],
@@ -153,11 +129,6 @@ pub(super) const CORTEX_M4: Factors = Factors {
 
 /// Armv8.1-M, linked for size: loops are not vectorized.
 pub(super) const CORTEX_M55: Factors = Factors {
-    table: [508.0, 5.02],
-    add: [2986.0, 24.52],
-    mul: [2266.0, 36.91],
-    softmax: [722.0, 23.1],
-    fully_connected: [1515.0, 46.49, 4.0],
     max_pool: [820.0, 45.79, 113.26, 23.53, 24.9, 107.3, 1.1, 13.44],
     average_pool: [1200.0, 53.79, 466.52, 14.65, 114.49, 77.01, 2.65, 10.31],
     average_pool_dequantized: [1594.0, 74.62, 502.23, -48.15, 120.5, 123.86, 17.21, 11.23],
