@@ -121,11 +121,13 @@ fn over(row: &Row, budget: &Budget, compiler: &str) -> Vec<String> {
     ];
     let is_over = |found: u64, allowed: u64| found * 100 > allowed * (100 + percent);
     let over = pairs.into_iter().filter(|&(_, found, allowed)| is_over(found, allowed));
-    over.map(|(what, found, allowed)| {
+    let over = over.map(|(what, found, allowed)| {
         let more = 100.0 * (found as f64 / allowed.max(1) as f64 - 1.0);
         format!("{} on {}: {found} {what}, budget {allowed} (+{more:.1} %)", row.model, row.board)
-    })
-    .collect()
+    });
+    let lost = row.without_estimate().filter(|_| budget.estimate.is_some());
+    let lost = lost.map(|kernel| format!("{} on {}: no estimate, no formula for {kernel}", row.model, row.board));
+    over.chain(lost).collect()
 }
 
 fn lines(budget: &Budget) -> String {
@@ -156,16 +158,16 @@ const GENERATED: &str = "# By model and board, written by `cargo xtask bench --w
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::row::LayerCost;
 
     fn row(instructions: u64) -> Row {
         Row { instructions, ..Row::example(Vec::new()) }
     }
 
-    #[test]
-    fn one_percent_more_is_too_much() {
-        let budget = Budget {
+    fn budget(instructions: u64) -> Budget {
+        Budget {
             macs: 1,
-            instructions: 1_000,
+            instructions,
             program_bytes: 1,
             image_bytes: 1,
             arena_bytes: 1,
@@ -174,11 +176,33 @@ mod tests {
             worst_layer: None,
             worst_smaller_layer: None,
             compiler: "rustc 1.95.0".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn one_percent_more_is_too_much() {
+        let budget = budget(1_000);
         assert!(over(&row(1_010), &budget, "rustc 1.95.0").is_empty());
         assert_eq!(over(&row(1_011), &budget, "rustc 1.95.0"), ["m on b: 1011 instructions, budget 1000 (+1.1 %)"]);
         assert!(over(&row(1_100), &budget, "rustc 1.96.0").is_empty());
         assert_eq!(over(&row(1_101), &budget, "rustc 1.96.0").len(), 1);
+    }
+
+    #[test]
+    fn an_estimate_that_there_was_must_stay() {
+        let layer = LayerCost {
+            name: "a".to_owned(),
+            operator: "Sin".to_owned(),
+            kernel: "sin_f32".to_owned(),
+            macs: 0,
+            instructions: 1_000,
+            estimate: None,
+        };
+        let row = Row { instructions: 1_000, ..Row::example(vec![layer]) };
+        let budget = |estimate| Budget { estimate, ..budget(1_000) };
+        let found = over(&row, &budget(Some(900)), "rustc 1.95.0");
+        assert_eq!(found, ["m on b: no estimate, no formula for sin_f32"]);
+        assert!(over(&row, &budget(None), "rustc 1.95.0").is_empty());
     }
 
     #[test]

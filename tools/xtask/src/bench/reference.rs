@@ -60,17 +60,31 @@ impl Observer for Taps {
     }
 }
 
-/// All values of a byte in disorder; as fractions of 1 in float32.
+/// All values of a byte in disorder; as fractions of 1 in float32, as numbers from 0 to 255 in wide integers, which are
+/// mostly places in a list.
 fn fill(input: &mut [u8], element_type: ElementType) {
     // Knuth's multiplicative hash of the index, its upper bits.
     let byte = |index: usize| ((index as u32).wrapping_mul(2_654_435_761) >> 24) as u8;
-    if element_type == ElementType::F32 {
-        for (index, place) in input.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            *place = (f32::from(byte(index)) / 255.0).to_le_bytes();
+    match element_type {
+        ElementType::F32 => {
+            for (index, place) in input.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                *place = (f32::from(byte(index)) / 255.0).to_le_bytes();
+            }
         }
-    } else {
-        for (index, place) in input.iter_mut().enumerate() {
-            *place = byte(index);
+        ElementType::I32 => {
+            for (index, place) in input.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                *place = i32::from(byte(index)).to_le_bytes();
+            }
+        }
+        ElementType::I64 => {
+            for (index, place) in input.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                *place = i64::from(byte(index)).to_le_bytes();
+            }
+        }
+        _ => {
+            for (index, place) in input.iter_mut().enumerate() {
+                *place = byte(index);
+            }
         }
     }
 }
