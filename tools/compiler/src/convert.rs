@@ -395,7 +395,7 @@ impl Stages {
             }
             match quantize(graph.clone(), &Ranges::default(), &options) {
                 Err(QuantizeError::Partly { .. }) if request.calibration.is_some() => {}
-                Err(QuantizeError::Partly { .. }) => {
+                Err(QuantizeError::Partly { .. } | QuantizeError::WeightSteps { .. }) => {
                     let options = QuantizeOptions { without_range: WithoutRange::Float32, ..options };
                     return Ok(quantize(graph, &Ranges::default(), &options)?);
                 }

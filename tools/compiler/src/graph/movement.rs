@@ -1,7 +1,9 @@
 //! Operators that move elements of any type.
 
+use super::{Operator, Reduction, WindowNd};
 use tinfer::kernels::geometry::BorderMode;
 use tinfer::kernels::portable::Triangle;
+use tinfer::operators::reduction::selection::TopKResult;
 use tinfer::operators::sized::resize_table::ResizeTableRecord;
 use tinfer::operators::sized::shape_given::ShapeRule;
 
@@ -106,6 +108,36 @@ pub enum Weights {
     Convex,
     /// Any.
     Any,
+}
+
+impl Operator {
+    /// Whether it moves or chooses elements of its first operand, or of all of them ([`Operator::Concat`]), and computes
+    /// nothing: in int8, operand and result have one quantization.
+    pub fn keeps_values(&self) -> bool {
+        match self {
+            Operator::Reshape
+            | Operator::Rows { .. }
+            | Operator::JoinRows
+            | Operator::Transpose { .. }
+            | Operator::Pad { .. }
+            | Operator::Concat { .. }
+            | Operator::MaxPool2d { .. }
+            | Operator::WindowNd(WindowNd::MaxPool { .. })
+            | Operator::Reduction(Reduction::TopK { result: TopKResult::Values, .. }) => true,
+            Operator::Reduction(Reduction::Reduce { function, .. }) => function.chooses(),
+            Operator::Move(movement) => movement.keeps_values(),
+            _ => false,
+        }
+    }
+
+    /// Whether it says where elements of its first operand are: steps are in the order of the numbers.
+    pub fn finds_elements(&self) -> bool {
+        matches!(
+            self,
+            Operator::Reduction(Reduction::ArgExtreme { .. } | Reduction::TopK { result: TopKResult::Indices, .. })
+                | Operator::WindowNd(WindowNd::MaxPoolIndices { .. })
+        )
+    }
 }
 
 impl Move {

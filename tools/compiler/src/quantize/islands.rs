@@ -9,7 +9,7 @@
 //! booleans (indices, shapes, masks) have no format and pass as they are.
 
 use super::QuantizeError;
-use crate::graph::{Binary, Graph, Move, Node, Normalization, Operator, Sampling, Tensor, TensorId, WindowNd};
+use crate::graph::{Binary, Graph, Move, Node, Normalization, Operator, Sampling, Tensor, TensorId};
 use std::collections::{BTreeMap, HashMap};
 use tinfer::kernels::portable::MAX_ROW;
 use tinfer::operators::reduction::normalization::NormalizationResult;
@@ -55,6 +55,7 @@ pub struct Precisions {
 /// Whether kernels compute this operator at a level: the one place where an operator says so. What is not listed here
 /// exists in float32 only, and becomes an island in a quantized model.
 pub fn has_form(operator: &Operator, level: Level) -> bool {
+    let moves = operator.keeps_values();
     let int16 = match operator {
         Operator::Binary { function, .. } => matches!(function, Binary::Add | Binary::Sub | Binary::Mul),
         Operator::Conv2d { .. }
@@ -62,26 +63,19 @@ pub fn has_form(operator: &Operator, level: Level) -> bool {
         | Operator::FullyConnected { .. }
         | Operator::Unary(_)
         | Operator::AveragePool2d { .. }
-        | Operator::MaxPool2d { .. }
         | Operator::Softmax
-        | Operator::Transpose { .. }
-        | Operator::Pad { .. }
-        | Operator::Concat { .. }
-        | Operator::Reshape
-        | Operator::Rows { .. }
-        | Operator::JoinRows
         | Operator::Requantize => true,
-        // Weighted sums of neighbours are there in int8 and float32.
+        // Weighted sums of neighbours, and what compares elements, are there in int8 and float32.
         Operator::Move(Move::Resize { sampling, .. }) => *sampling == Sampling::Nearest,
-        Operator::Move(movement) => movement.keeps_values(),
-        _ => false,
+        Operator::WindowNd(_) | Operator::Reduction(_) => false,
+        _ => moves,
     };
     match level {
         Level::Float32 => true,
         Level::Int16 => int16,
         Level::Int8 => {
             int16
-                || keeps_level(operator)
+                || follows_operand(operator)
                 || normalizes_rows(operator)
                 || matches!(operator, Operator::BatchMatmul { .. } | Operator::ConvTranspose2d { .. })
                 || matches!(operator, Operator::Pair(function) if function.selects())
@@ -99,23 +93,10 @@ fn normalizes_rows(operator: &Operator) -> bool {
     }
 }
 
-/// Operators that move or choose elements and compute nothing: they take the level of their operand, where they have
-/// it. All of them exist in int8 and float32.
-fn keeps_level(operator: &Operator) -> bool {
-    if let Operator::Move(movement) = operator {
-        return movement.keeps_values();
-    }
-    matches!(
-        operator,
-        Operator::Reshape
-            | Operator::Rows { .. }
-            | Operator::JoinRows
-            | Operator::Transpose { .. }
-            | Operator::Pad { .. }
-            | Operator::Concat { .. }
-            | Operator::MaxPool2d { .. }
-            | Operator::WindowNd(WindowNd::MaxPool { .. })
-    )
+/// Operators that compute nothing: they take the level of their operand, where they have it. All of them exist in int8
+/// and float32.
+fn follows_operand(operator: &Operator) -> bool {
+    operator.keeps_values() || operator.finds_elements()
 }
 
 /// A level, or float32 where an operator does not have it.
@@ -236,7 +217,7 @@ fn node_levels(graph: &Graph, precisions: &Precisions) -> Result<Vec<Level>, Qua
     let mut levels: Vec<Level> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let asked = precisions.nodes.get(&node.name).copied();
-        let moved_from = node.inputs.first().filter(|_| keeps_level(&node.operator)).and_then(|&i| computed(i));
+        let moved_from = node.inputs.first().filter(|_| follows_operand(&node.operator)).and_then(|&i| computed(i));
         levels.push(match (asked, moved_from) {
             // What it gives has its scale already.
             _ if node.operator == Operator::Requantize => Level::Int8,
@@ -278,7 +259,7 @@ fn wanted_level(graph: &Graph, levels: &[Level], id: TensorId) -> Option<Level> 
 
 /// The nodes that compute something of a tensor, directly or behind operators that move it.
 fn readers(graph: &Graph, id: TensorId) -> Vec<usize> {
-    let of = |reader: usize| match keeps_level(&graph.nodes[reader].operator) {
+    let of = |reader: usize| match graph.nodes[reader].operator.keeps_values() {
         true => graph.nodes[reader].outputs.iter().flat_map(|&o| readers(graph, o)).collect(),
         false => vec![reader],
     };
@@ -289,7 +270,8 @@ fn readers(graph: &Graph, id: TensorId) -> Vec<usize> {
 fn move_along(graph: &Graph, levels: &mut [Level], precisions: &Precisions, id: TensorId, level: Level) {
     for reader in graph.consumers(id) {
         let node = &graph.nodes[reader];
-        let follows = keeps_level(&node.operator) && node.inputs[0] == id && !precisions.nodes.contains_key(&node.name);
+        let follows =
+            follows_operand(&node.operator) && node.inputs[0] == id && !precisions.nodes.contains_key(&node.name);
         if follows {
             let level = available(&node.operator, level);
             levels[reader] = level;

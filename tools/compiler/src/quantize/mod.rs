@@ -61,10 +61,11 @@ pub struct Corrections {
     pub inputs: Option<Arc<LayerInputs>>,
 }
 
-/// What becomes of tensors for which a quantized model has no scale, and that were not observed either.
+/// What becomes of tensors for which a quantized model has no scale, and that were not observed either, and of layers
+/// whose weights are not int8 steps around 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WithoutRange {
-    /// [`QuantizeError::Partly`].
+    /// [`QuantizeError::Partly`], [`QuantizeError::WeightSteps`].
     #[default]
     Refuse,
     /// They stay float32, as they are in the file.
@@ -154,10 +155,11 @@ impl QuantizeError {
     }
 }
 
-/// Quantizes a simplified graph to int8, but for nodes that have no int8 form or are asked for in float32.
+/// Quantizes a simplified graph to int8, but for nodes that have no int8 form or are asked for in float32, and for what
+/// is computed inside one ONNX operator, where nothing is observed: the steps of a recurrent layer.
 ///
-/// Every tensor gets its final element type and quantization; those that hold no real numbers keep theirs. Ports keep the element type of the ONNX
-/// file: the host quantizes.
+/// Every tensor gets its final element type and quantization; those that hold no real numbers keep theirs. Ports keep
+/// the element type of the ONNX file: the host quantizes.
 ///
 /// # Errors
 /// [`QuantizeError`]
@@ -169,45 +171,56 @@ pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Res
     let mut precisions = options.precisions.clone();
     loop {
         let mut attempt = graph.clone();
-        match in_precisions(&mut attempt, ranges, options, &precisions) {
-            Ok(()) => return Ok(attempt),
-            Err(QuantizeError::NoRange { tensor }) if quantized => {
-                let is_raised = match options.without_range {
-                    WithoutRange::Refuse => false,
-                    WithoutRange::Float32 => raise(&attempt, &tensor, &mut precisions),
-                };
-                if !is_raised {
-                    return Err(QuantizeError::Partly { tensor });
-                }
+        let without = match in_precisions(&mut attempt, ranges, options, &precisions) {
+            // The weights stay as real as the file's own arithmetic has them.
+            Err(QuantizeError::WeightSteps { node }) if options.without_range == WithoutRange::Float32 => {
+                precisions.nodes.insert(node, Level::Float32);
+                continue;
             }
-            Err(other) => return Err(other),
+            finished => finished?,
+        };
+        let Some(&first) = without.first() else { return Ok(attempt) };
+        // What lowering computes inside one ONNX operator has no name by which calibration could observe it.
+        let may_be_float = |id: TensorId| match quantized {
+            true => options.without_range == WithoutRange::Float32,
+            false => attempt.tensor(id).origin.is_none(),
+        };
+        let unknown = without.iter().copied().find(|&id| !may_be_float(id));
+        let is_raised = unknown.is_none() && raise(&attempt, &without, &mut precisions);
+        if !is_raised {
+            let tensor = attempt.tensor(unknown.unwrap_or(first)).name.clone();
+            return Err(if quantized { QuantizeError::Partly { tensor } } else { QuantizeError::NoRange { tensor } });
         }
     }
 }
 
+/// Quantizes, or says for which tensors there is no range.
 fn in_precisions(
     graph: &mut Graph,
     ranges: &Ranges,
     options: &QuantizeOptions,
     precisions: &Precisions,
-) -> Result<(), QuantizeError> {
+) -> Result<Vec<TensorId>, QuantizeError> {
     let levels = islands::separate(graph, precisions)?;
     let masks = Masks::apply(graph, ranges);
     let own = own_ranges(graph, ranges, options.method, &levels, &masks)?;
-    share::activations(graph, own, levels)?;
-    weights::constants(graph, &options.corrections)?;
-    graph.compact();
-    Ok(())
+    let without = share::activations(graph, own, levels)?;
+    if without.is_empty() {
+        weights::constants(graph, &options.corrections)?;
+        graph.compact();
+    }
+    Ok(without)
 }
 
-/// Asks for float32 where a tensor is computed, or where it is read if it is only an input or a change of format.
+/// Asks for float32 where tensors are computed, or where they are read if they are only inputs or changes of format.
 /// Whether that is news.
-fn raise(graph: &Graph, tensor: &str, precisions: &mut Precisions) -> bool {
-    let Some(id) = graph.tensors.iter().position(|t| t.name == tensor).map(TensorId) else { return false };
+fn raise(graph: &Graph, tensors: &[TensorId], precisions: &mut Precisions) -> bool {
     let computes = |&n: &usize| graph.nodes[n].operator != Operator::Requantize;
-    let nodes = graph.producer(id).filter(computes).map_or_else(|| graph.consumers(id), |producer| vec![producer]);
-    let names = nodes.into_iter().filter(computes).map(|n| graph.nodes[n].name.clone());
-    names.fold(false, |news, name| news | precisions.nodes.insert(name, Level::Float32).is_none())
+    let nodes = tensors.iter().flat_map(|&id| {
+        graph.producer(id).filter(computes).map_or_else(|| graph.consumers(id), |producer| vec![producer])
+    });
+    let names = nodes.filter(computes).map(|n| graph.nodes[n].name.clone());
+    names.fold(false, |news, name| news | (precisions.nodes.insert(name, Level::Float32) != Some(Level::Float32)))
 }
 
 /// The range of each tensor on its own, from what was observed and from constants.

@@ -8,14 +8,19 @@
 
 use super::islands::{Level, Levels};
 use super::{QuantizeError, Range, fixed_output};
-use crate::graph::{Binary, Graph, Node, Operator, Quantization, Tensor, TensorId, WindowNd};
+use crate::graph::{Binary, Graph, Node, Operator, Quantization, Tensor, TensorId};
 use tinfer::tensor::ElementType;
 
-/// Gives every activation that has steps its quantization. `own` is the range of each tensor on its own.
+/// Gives every activation that has steps its quantization, or says for which ones there is none. `own` is the range of
+/// each tensor on its own.
 ///
 /// # Errors
-/// [`QuantizeError::NoRange`], [`QuantizeError::PadValue`]
-pub(super) fn activations(graph: &mut Graph, own: Vec<Option<Range>>, levels: Levels) -> Result<(), QuantizeError> {
+/// [`QuantizeError::PadValue`]
+pub(super) fn activations(
+    graph: &mut Graph,
+    own: Vec<Option<Range>>,
+    levels: Levels,
+) -> Result<Vec<TensorId>, QuantizeError> {
     let mut sharing = Sharing::new(graph, own, levels);
     let mut idx = 0;
     while idx < graph.nodes.len() {
@@ -25,9 +30,11 @@ pub(super) fn activations(graph: &mut Graph, own: Vec<Option<Range>>, levels: Le
     while idx < graph.nodes.len() {
         idx += sharing.concatenate(graph, idx)?;
     }
-    sharing.assign(graph)?;
-    drop_useless_requantize(graph);
-    Ok(())
+    let without = sharing.assign(graph);
+    if without.is_empty() {
+        drop_useless_requantize(graph);
+    }
+    Ok(without)
 }
 
 /// Index of the node that computes each tensor.
@@ -62,6 +69,9 @@ impl Sharing {
         let mut fixed: Vec<Option<Quantization>> = graph.tensors.iter().map(given).collect();
         for node in &graph.nodes {
             let output = node.outputs[0];
+            if is_table_of_given_steps(graph, node, &fixed) {
+                continue;
+            }
             if let (None, Some(level)) = (&fixed[output.0], levels[output.0]) {
                 fixed[output.0] = fixed_output(&node.operator, level);
             }
@@ -114,11 +124,6 @@ impl Sharing {
             return Ok(1);
         }
         match node.operator {
-            Operator::MaxPool2d { .. }
-            | Operator::WindowNd(WindowNd::MaxPool { .. })
-            | Operator::Transpose { .. }
-            | Operator::Reshape => {}
-            Operator::Move(ref movement) if movement.keeps_values() => {}
             Operator::Requantize => {
                 if self.levels[input.0] == self.levels[output.0] {
                     self.join(input, output);
@@ -126,6 +131,9 @@ impl Sharing {
                 return Ok(1);
             }
             Operator::Pad { value, .. } => return self.pad(graph, idx, value),
+            // All its operands, behind everything else.
+            Operator::Concat { .. } => return Ok(1),
+            ref operator if operator.keeps_values() => {}
             _ => return Ok(1),
         }
         match self.join(input, output) {
@@ -295,16 +303,19 @@ impl Sharing {
         sources.or(moved).map(|r| r.hull(self.extra[root]))
     }
 
-    /// Writes the quantizations into the graph.
-    fn assign(&mut self, graph: &mut Graph) -> Result<(), QuantizeError> {
+    /// Writes the quantizations into the graph, unless there are tensors without one: it returns those.
+    fn assign(&mut self, graph: &mut Graph) -> Vec<TensorId> {
+        let mut without = Vec::new();
         let mut by_root: Vec<Option<Quantization>> = self.fixed.clone();
         for (inputs, output, function) in activations_in_order(graph) {
             let root = self.root(output);
             if by_root[root].is_some() || !self.has_steps(output) {
                 continue;
             }
-            let no_range = || QuantizeError::NoRange { tensor: graph.tensor(output).name.clone() };
-            let range = self.group_range(graph, output).ok_or_else(no_range)?;
+            let Some(range) = self.group_range(graph, output) else {
+                without.push(output);
+                continue;
+            };
             let mut quantization = range.quantization_at(self.levels[output.0].unwrap_or_default());
             if let Some(Binary::Add | Binary::Sub) = function {
                 // Operands that cancel: steps far below theirs mean nothing, and the kernel's factors end at 2^20.
@@ -314,6 +325,9 @@ impl Sharing {
                 }
             }
             by_root[root] = Some(quantization);
+        }
+        if !without.is_empty() {
+            return without;
         }
         for idx in 0..graph.tensors.len() {
             let root = self.root(TensorId(idx));
@@ -328,8 +342,21 @@ impl Sharing {
                 tensor.quantization = by_root[root].clone();
             }
         }
-        Ok(())
+        without
     }
+}
+
+/// Whether a function of one operand, which may have steps of any size, is followed by a change to steps that are given:
+/// its table rounds once, to those.
+fn is_table_of_given_steps(graph: &Graph, node: &Node, fixed: &[Option<Quantization>]) -> bool {
+    let is_given = |reader: usize| {
+        let reader = &graph.nodes[reader];
+        reader.operator == Operator::Requantize && fixed[reader.outputs[0].0].is_some()
+    };
+    let output = node.outputs[0];
+    matches!(node.operator, Operator::Unary(_))
+        && !graph.is_output(output)
+        && matches!(graph.consumers(output)[..], [reader] if is_given(reader))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

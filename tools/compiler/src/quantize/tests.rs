@@ -2,6 +2,7 @@
 
 mod adopt;
 mod islands;
+mod masks;
 mod moves;
 
 use super::*;

@@ -198,7 +198,10 @@ fn what_integers_cannot_say_is_refused_in_words() {
         .weight("u_z", Array::new(vec![], ArrayData::U8(vec![40])))
         .node("DequantizeLinear", &["u", "u_s", "u_z"], &["v"], &[])
         .node("Conv", &["xr", "v"], &["c"], &[]);
-    refusal(asymmetric.quantize("c", "y", SUM).int8_output("y"), "weights of node c_node", "zero point 0");
+    let asymmetric = || asymmetric.clone().quantize("c", "y", SUM).int8_output("y");
+    refusal(asymmetric(), "weights of node c_node", "zero point 0");
+    let real = quantized(&asymmetric(), WithoutRange::Float32).unwrap();
+    assert_eq!(operators(&real).last().unwrap(), "Requantize", "{:?}", operators(&real));
 }
 
 #[test]

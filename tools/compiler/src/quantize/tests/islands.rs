@@ -206,3 +206,54 @@ fn a_format_that_an_operator_does_not_have_is_refused_by_name_and_avoided_by_def
     assert_eq!(types(&by_default), [("square", ElementType::F32)]);
     assert!(sqnr > 120.0, "{sqnr:.1} dB");
 }
+
+#[test]
+fn what_nobody_can_observe_is_float32_and_its_neighbours_are_not() {
+    let (mut b, x) = Builder::new(41, &[1, 6, 6, 4]);
+    let a = b.conv("a", x, 3, 4, OPEN);
+    let inside = b.binary("inside", Binary::Mul, a, a);
+    let inside = b.binary("deeper", Binary::Add, inside, a);
+    let c = b.conv("c", inside, 1, 4, OPEN);
+    for name in ["inside", "deeper"] {
+        let id = b.graph.tensors.iter().position(|t| t.name == name).unwrap();
+        b.graph.tensors[id].origin = None;
+    }
+    let d = b.conv("d", c, 1, 4, OPEN);
+    let (mixed, sqnr) = with(&b.finish(&[d]), &QuantizeOptions::default());
+    let found = types(&mixed);
+    let of = |name: &str| found.iter().find(|(n, _)| *n == name).unwrap().1;
+    assert_eq!([of("a"), of("inside"), of("deeper"), of("d")], {
+        let (i8, f32) = (ElementType::I8, ElementType::F32);
+        [i8, f32, f32, i8]
+    });
+    assert!(sqnr > 30.0, "{sqnr:.1} dB");
+}
+
+#[test]
+fn an_observable_tensor_without_a_range_is_still_refused() {
+    let graph = three_layers();
+    let error = quantize(graph, &Ranges::default(), &QuantizeOptions::default()).unwrap_err();
+    assert!(matches!(error, QuantizeError::NoRange { .. }), "{error}");
+}
+
+#[test]
+fn choices_follow_their_operand() {
+    use crate::graph::Reduction;
+    use tinfer::kernels::portable::{Order, ReduceFunction, Tie};
+    let (mut b, x) = Builder::new(42, &[1, 6, 6, 4]);
+    let a = b.conv("a", x, 3, 4, OPEN);
+    let reduce = |function| Operator::Reduction(Reduction::Reduce { function, axes: Some(vec![3]), keeps_dims: false });
+    let max = b.node("max", reduce(ReduceFunction::Max), &[a], &[1, 6, 6]);
+    let sum = b.node("sum", reduce(ReduceFunction::Sum), &[a], &[1, 6, 6]);
+    let find = Operator::Reduction(Reduction::ArgExtreme { axis: 3, order: Order::Descending, tie: Tie::First });
+    let (mixed, _) = with(&b.finish(&[max, sum]), &QuantizeOptions::default());
+    let found = types(&mixed);
+    assert!(found.contains(&("max", ElementType::I8)) && found.contains(&("sum", ElementType::F32)), "{found:?}");
+    assert_eq!(quantization(&mixed, "max"), quantization(&mixed, "a"));
+    for operator in [reduce(ReduceFunction::Max), find] {
+        assert!(has_form(&operator, Level::Int8));
+    }
+    assert!(
+        !has_form(&reduce(ReduceFunction::Max), Level::Int16) && !has_form(&reduce(ReduceFunction::Sum), Level::Int8)
+    );
+}
