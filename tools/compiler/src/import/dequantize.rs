@@ -74,8 +74,19 @@ struct Parameters<'c> {
     /// Type of the integers, if the zero point says it.
     integers: Option<&'c ArrayData>,
     axis: usize,
-    /// Elements from one slice to the next, and the number of slices.
-    inner: usize,
+    /// Which elements have one scale.
+    slices: Slices,
+}
+
+/// Which elements of a tensor have one scale.
+#[derive(Clone, Copy, PartialEq)]
+enum Slices {
+    /// All of them.
+    One,
+    /// Those with one index along the axis; `inner` elements from one index to the next.
+    Axis { inner: usize },
+    /// `size` neighbours along the axis, of `n` elements.
+    Blocks { inner: usize, n: usize, size: usize },
 }
 
 impl<'c> Parameters<'c> {
@@ -83,8 +94,8 @@ impl<'c> Parameters<'c> {
     fn new(node: &NodeProto, operator: &str, constants: &'c HashMap<String, Array>) -> Option<Self> {
         let standard = node.domain.is_empty() || node.domain == "ai.onnx";
         let known = |a: &tract_onnx::pb::AttributeProto| {
-            ["axis", "saturate"].contains(&&*a.name)
-                || (["block_size", "precision", "output_dtype"].contains(&&*a.name) && a.i == 0)
+            ["axis", "saturate", "block_size"].contains(&&*a.name)
+                || (["precision", "output_dtype"].contains(&&*a.name) && a.i == 0)
         };
         if node.op_type != operator || !standard || !node.attribute.iter().all(known) {
             return None;
@@ -100,10 +111,21 @@ impl<'c> Parameters<'c> {
         let axis = node.attribute.iter().find(|a| a.name == "axis").map_or(1, |a| a.i);
         let axis = if axis < 0 { axis + x.shape.len() as i64 } else { axis };
         // One scale needs no axis, whatever the attribute says.
-        let (axis, inner) = match x.shape.get(axis as usize) {
-            _ if scales.len() == 1 => (0, usize::MAX),
-            Some(&n) if n == scales.len() => (axis as usize, x.shape[axis as usize + 1..].iter().product()),
-            _ => return None,
+        let block = node.attribute.iter().find(|a| a.name == "block_size").map_or(0, |a| a.i);
+        let (axis, slices) = match x.shape.get(axis as usize) {
+            _ if scales.len() == 1 && block == 0 => (0, Slices::One),
+            Some(&n) => {
+                let (axis, size) = (axis as usize, usize::try_from(block).ok()?);
+                let inner = x.shape[axis + 1..].iter().product();
+                let mut blocks = x.shape.clone();
+                blocks[axis] = n.div_ceil(size.max(1));
+                match size {
+                    0 if n == scales.len() => (axis, Slices::Axis { inner }),
+                    1.. if blocks == scale.shape => (axis, Slices::Blocks { inner, n, size }),
+                    _ => return None,
+                }
+            }
+            None => return None,
         };
         let positive = scales.iter().all(|s| s.is_finite() && *s > 0.0);
         (zero_points.len() == scales.len() && positive).then_some(Parameters {
@@ -112,12 +134,19 @@ impl<'c> Parameters<'c> {
             zero_points,
             integers: zero_point.map(|z| &z.data),
             axis,
-            inner,
+            slices,
         })
     }
 
     fn slice(&self, i: usize) -> usize {
-        i / self.inner % self.scales.len()
+        match self.slices {
+            Slices::One => 0,
+            Slices::Axis { inner } => i / inner % self.scales.len(),
+            Slices::Blocks { inner, n, size } => {
+                let (outer, k) = (i / inner / n, i / inner % n);
+                (outer * n.div_ceil(size) + k / size) * inner + i % inner
+            }
+        }
     }
 }
 
@@ -137,7 +166,7 @@ fn quantize(node: &NodeProto, constants: &HashMap<String, Array>) -> Option<Arra
     Some(Array { shape: parameters.x.shape.clone(), data })
 }
 
-/// y = (x - zero_point) * scale, with one scale or one per slice along `axis`.
+/// y = (x - zero_point) * scale, with one scale, one per slice along `axis`, or one per block of it.
 fn dequantize(node: &NodeProto, constants: &HashMap<String, Array>) -> Option<(Array, Option<Quantization>)> {
     let parameters = Parameters::new(node, "DequantizeLinear", constants)?;
     let x = parameters.x;
@@ -153,6 +182,8 @@ fn dequantize(node: &NodeProto, constants: &HashMap<String, Array>) -> Option<(A
         ((q - parameters.zero_points[slice]) as f32) * parameters.scales[slice]
     };
     let values = x.to_f64().into_iter().enumerate().map(real).collect();
+    // Scales of blocks are no scales of channels: such weights are real numbers from here on.
+    let offset = offset.filter(|_| !matches!(parameters.slices, Slices::Blocks { .. }));
     let quantization = offset.map(|offset| Quantization {
         scales: parameters.scales.to_vec(),
         zero_point: (parameters.zero_points[0] + offset) as i32,

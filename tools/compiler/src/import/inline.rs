@@ -33,6 +33,10 @@ pub(super) fn functions(proto: &mut ModelProto) -> Result<(), ImportError> {
                 let what = format!("a function for operator set {}", own.unwrap_or(0));
                 return Err(ImportError::UnsupportedFeature { place: format!("'{}'", node.op_type), what });
             }
+            if let Some(name) = unread_default(function, &node) {
+                let what = format!("attribute '{name}' of a call left to the function's default");
+                return Err(ImportError::UnsupportedFeature { place: format!("'{}'", node.op_type), what });
+            }
             graph.node.extend(body(function, &node, i));
             changed = true;
         }
@@ -41,6 +45,16 @@ pub(super) fn functions(proto: &mut ModelProto) -> Result<(), ImportError> {
         }
     }
     Err(ImportError::UnsupportedFeature { place: "a function".into(), what: "recursive".into() })
+}
+
+/// An attribute that a call leaves out and that is not among those without a default: its default is in a field of the
+/// function (`attribute_proto`) that tract does not read.
+fn unread_default<'f>(function: &'f FunctionProto, call: &NodeProto) -> Option<&'f str> {
+    let read = function.node.iter().flat_map(|n| &n.attribute).map(|a| &*a.ref_attr_name).filter(|n| !n.is_empty());
+    let is_known = |name: &str| {
+        function.attribute.iter().any(|a| a == name) || call.attribute.iter().any(|given| given.name == name)
+    };
+    read.into_iter().find(|name| !is_known(name))
 }
 
 /// The nodes of one call.

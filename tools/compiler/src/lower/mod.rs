@@ -16,6 +16,7 @@ mod depth_space;
 mod einsum;
 mod fold;
 mod gather;
+mod gather_nd;
 mod generate;
 mod matmul;
 mod normalization;

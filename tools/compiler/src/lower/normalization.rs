@@ -1,10 +1,10 @@
 //! Normalizations by statistics of the values themselves.
 
 use super::Refusal;
-use super::context::{Lowering, axis, float, int};
-use crate::graph::{Normalization, Operator, Reduction, TensorId};
+use super::context::{Lowering, axis, float, int, ints};
+use crate::graph::{Binary, Clamp, Normalization, Operator, Pair, Reduction, TensorId, Unary};
 use crate::import::OnnxNode;
-use tinfer::kernels::portable::{LpNorm, Statistic};
+use tinfer::kernels::portable::{LpNorm, ReduceFunction, Statistic};
 use tinfer::operators::reduction::normalization::NormalizationResult;
 use tinfer::tensor::ElementType;
 
@@ -16,6 +16,32 @@ pub fn layer(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
 /// RMSNormalization.
 pub fn root_mean_square(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     over_last_axes(lowering, node, Statistic::MeanSquare)
+}
+
+/// MeanVarianceNormalization: `d / (sqrt(mean(d^2)) + 1e-9)` with `d = x - mean(x)`, over any axes.
+pub fn mean_variance(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
+    let x = lowering.input(node, 0)?;
+    let shape = lowering.shape_of(x).to_vec();
+    let axes = ints(node, "axes")?.unwrap_or_else(|| vec![0, 2, 3]);
+    let axes = axes.into_iter().map(|a| axis(a, shape.len())).collect::<Result<Vec<_>, _>>()?;
+    let one = |(i, &n): (usize, &usize)| if axes.contains(&i) { 1 } else { n };
+    let reduced: Vec<usize> = shape.iter().enumerate().map(one).collect();
+    let mean = Operator::Reduction(Reduction::Reduce {
+        function: ReduceFunction::Mean,
+        axes: Some(axes.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect()),
+        keeps_dims: true,
+    });
+    let binary = |function| Operator::Binary { function, clamp: Clamp::default() };
+    let center = lowering.push_step(node, "mean", mean.clone(), vec![x], reduced.clone());
+    let d = lowering.push_step(node, "centered", binary(Binary::Sub), vec![x, center], shape.clone());
+    let squares = lowering.push_step(node, "squares", binary(Binary::Mul), vec![d, d], shape.clone());
+    let variance = lowering.push_step(node, "variance", mean, vec![squares], reduced.clone());
+    let root = Operator::Unary(Unary::Sqrt);
+    let deviation = lowering.push_step(node, "deviation", root, vec![variance], reduced.clone());
+    let least = lowering.constant(&format!("{}/least", node.name), vec![1], vec![1e-9]);
+    let divisor = lowering.push_step(node, "divisor", binary(Binary::Add), vec![deviation, least], reduced);
+    lowering.push_output(node, 0, Operator::Pair(Pair::Div), vec![d, divisor], shape, ElementType::F32);
+    Ok(())
 }
 
 fn over_last_axes(lowering: &mut Lowering, node: &OnnxNode, statistic: Statistic) -> Result<(), Refusal> {

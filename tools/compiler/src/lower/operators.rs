@@ -3,7 +3,7 @@
 use super::context::Lowering;
 use super::{
     Refusal, activation, attention, batch_normalization, binary, cast, concat, conv, depth_space, einsum, gather,
-    generate, matmul, normalization, pad, pool, quantized, recurrent, reduction, repeat, reshape, resize,
+    gather_nd, generate, matmul, normalization, pad, pool, quantized, recurrent, reduction, repeat, reshape, resize,
     rotary_embedding, slice, softmax, transpose, unary,
 };
 use crate::import::{Imported, OnnxNode};
@@ -82,6 +82,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("GRU", &[7, 14, 22], RECURRENT_NOTE, RECURRENT_ATTRIBUTES, recurrent::gru),
     operator("Gather", &[1, 11, 13], "", &["axis"], gather::lower),
     operator("GatherElements", &[11, 13], "", &["axis"], gather::elements),
+    operator("GatherND", &[11, 12, 13], "", &["batch_dims"], gather_nd::gather),
     operator("Gelu", &[20], "", &["approximate"], unary::gelu),
     operator("Gemm", &[7, 9, 11, 13], "", &["alpha", "beta", "transA", "transB"], matmul::gemm),
     operator("GlobalAveragePool", &[1, 22], WINDOW_NOTE, &[], pool::global_average_pool),
@@ -111,6 +112,7 @@ pub const OPERATORS: &[OnnxOperator] = &[
     operator("Max", &[6, 8, 12, 13], "", &[], binary::max),
     operator("MaxPool", &[1, 8, 10, 11, 12, 22], WINDOW_NOTE, MAX_POOL_ATTRIBUTES, pool::max_pool),
     operator("Mean", &[6, 8, 13], "", &[], binary::mean),
+    operator("MeanVarianceNormalization", &[9, 13], "", &["axes"], normalization::mean_variance),
     operator("Min", &[6, 8, 12, 13], "", &[], binary::min),
     operator("Mish", &[18, 22], "", &[], unary::mish),
     operator("Mod", &[10, 13], "integers", &["fmod"], binary::modulo),
@@ -161,6 +163,9 @@ pub const OPERATORS: &[OnnxOperator] = &[
         rotary_embedding::lower,
     ),
     operator("Round", &[11, 22], "", &[], unary::round),
+    operator("Scatter", &[9], SCATTER_NOTE, &["axis"], gather_nd::scatter_elements),
+    operator("ScatterElements", &[11, 13, 16, 18], SCATTER_NOTE, &["axis", "reduction"], gather_nd::scatter_elements),
+    operator("ScatterND", &[11, 13, 16, 18], SCATTER_NOTE, &["reduction"], gather_nd::scatter),
     operator("Selu", &[6, 22], "", &["alpha", "gamma"], unary::selu),
     operator("Shape", &[1, 13, 15, 19, 21, 23, 24, 25], "", &["start", "end"], generate::shape),
     operator("Sigmoid", &[6, 13], "", &[], unary::sigmoid),
@@ -248,6 +253,7 @@ fn nearest(name: &str) -> Option<String> {
     (best.0 <= 2).then(|| format!("did the exporter mean {}?", best.1))
 }
 
+const SCATTER_NOTE: &str = "known indices, no reduction";
 const CAST_NOTE: &str = "float32, int8, uint8, int32, int64 and bool";
 const WINDOW_NOTE: &str = "1-D, 2-D and 3-D";
 const POOL_ATTRIBUTES: &[&str] =

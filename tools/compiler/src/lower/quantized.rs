@@ -21,6 +21,7 @@ pub const MOVERS: &[&str] = &[
     "Flatten",
     "Gather",
     "GatherElements",
+    "GatherND",
     "GlobalMaxPool",
     "Identity",
     "MaxPool",

@@ -6,7 +6,7 @@
 
 use super::Refusal;
 use super::context::{Lowering, axis, int};
-use crate::graph::{Binary, Clamp, Operator, Pair, TensorId, Unary};
+use crate::graph::{Binary, Clamp, Constant, Move, Operator, Pair, TensorId, Unary};
 use crate::import::OnnxNode;
 use tinfer::tensor::ElementType;
 
@@ -76,7 +76,8 @@ fn cast(lowering: &mut Lowering, node: &OnnxNode, step: &str, x: TensorId, to: E
     lowering.push_typed_step(node, step, Operator::Cast, vec![x], shape, to)
 }
 
-/// One number, or one for each slice along the node's axis, in a shape that broadcasts to the tensor's.
+/// One number, one for each slice along the node's axis, or one for each block of slices, in a shape that broadcasts to the
+/// tensor's.
 fn along(
     lowering: &mut Lowering,
     node: &OnnxNode,
@@ -93,10 +94,27 @@ fn along(
         });
     }
     let axis = axis(int(node, "axis", 1)?, shape.len())?;
-    if own.len() != 1 || own[0] != shape[axis] || int(node, "block_size", 0)? != 0 {
+    let block = usize::try_from(int(node, "block_size", 0)?).unwrap_or(0);
+    if block > 0 {
+        let mut blocks = shape.to_vec();
+        blocks[axis] = shape[axis].div_ceil(block);
+        if own != blocks {
+            return Err(Refusal::new(
+                format!(
+                    "its scales of shape {own:?} do not belong to blocks of {block} along axis {axis} of {shape:?}"
+                ),
+                "check the file with onnx.checker",
+            ));
+        }
+        let numbers = Constant::I64((0..shape[axis]).map(|i| (i / block) as i64).collect());
+        let numbers = lowering.typed_constant(&format!("{}/{step}_blocks", node.name), vec![shape[axis]], numbers);
+        let gather = Operator::Move(Move::Gather { axis });
+        return Ok(lowering.push_step(node, step, gather, vec![parameter, numbers], shape.to_vec()));
+    }
+    if own.len() != 1 || own[0] != shape[axis] {
         return Err(Refusal::new(
             format!("its scales of shape {own:?} do not belong to slices along axis {axis} of {shape:?}"),
-            "quantize per tensor or along one axis, not in blocks",
+            "quantize per tensor, along one axis, or in blocks of it",
         ));
     }
     let mut wide = vec![1; shape.len()];

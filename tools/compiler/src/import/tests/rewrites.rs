@@ -77,6 +77,17 @@ fn functions_of_another_operator_set_and_recursive_ones_are_refused() {
     assert_eq!(recursive.import().unwrap_err().code(), "unsupported-feature");
 }
 
+#[test]
+fn a_default_of_a_function_that_is_not_read_is_refused() {
+    let mut optional = with_functions(17);
+    optional.graph().node[0].attribute.clear();
+    // Without a default the operator's own one holds.
+    assert!(optional.import().is_ok());
+    optional.0.functions[0].attribute.clear();
+    let refusal = optional.import().unwrap_err().to_string();
+    assert!(refusal.contains("attribute 'slope'") && refusal.contains("default"), "{refusal}");
+}
+
 /// `y = Neg(x)` if the condition holds, `y = x` (named as outside) if not.
 fn with_if(condition: bool) -> ModelBuilder {
     let branch = |nodes: Vec<NodeProto>, output: &str| {
