@@ -16,6 +16,7 @@ pub mod depthwise_conv_2d;
 pub mod elementwise;
 pub mod fully_connected;
 pub mod int16;
+pub mod int4;
 pub mod limits;
 pub mod local_response_norm;
 pub mod movement;
@@ -355,6 +356,8 @@ operators![
     &int16::layers::CONV_2D_I16,
     &int16::layers::DEPTHWISE_CONV_2D_I16,
     &int16::layers::FULLY_CONNECTED_I16,
+    &int4::CONV_2D_I4,
+    &int4::FULLY_CONNECTED_I4,
     &int16::elements::ADD_I16,
     &int16::elements::MUL_I16,
     &int16::elements::CLAMP_I16,

@@ -5,6 +5,7 @@ mod conversion;
 mod elementwise;
 mod golden;
 mod int16;
+mod int4;
 mod padding;
 mod reduction;
 mod refusals;

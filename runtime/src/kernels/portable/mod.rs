@@ -18,6 +18,7 @@ mod elementwise;
 mod fully_connected;
 pub mod functions;
 pub mod int16;
+pub mod int4;
 mod integers;
 mod local_response_norm;
 mod moves;

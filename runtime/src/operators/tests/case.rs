@@ -77,6 +77,8 @@ pub struct Case {
     pub output_moved_by: i64,
     /// Bytes of the arena below the first input.
     pub room_below: usize,
+    /// Working memory, behind everything else.
+    pub scratch_bytes: usize,
 }
 
 impl Case {
@@ -89,6 +91,7 @@ impl Case {
             in_place: None,
             output_moved_by: 0,
             room_below: 0,
+            scratch_bytes: 0,
         }
     }
 
@@ -115,6 +118,8 @@ impl Case {
         };
         let at = (at as i64 + self.output_moved_by) as usize;
         arena.resize(arena.len().max(at + output_bytes).next_multiple_of(ALIGNMENT), 0xa5);
+        let scratch = arena.len()..arena.len() + self.scratch_bytes;
+        arena.resize(scratch.end.next_multiple_of(ALIGNMENT), 0xa5);
 
         let placed = |t: &Tensor, placement| TensorView {
             element_type: t.element_type,
@@ -127,7 +132,7 @@ impl Case {
         };
         let mut tensors: Vec<u8> = self.inputs.iter().zip(&offsets).flat_map(|pair| place(pair).emit()).collect();
         tensors.extend(placed(&self.output, Placement::Arena(at as u32)).emit());
-        let image = aligned(&self.image(&tensors, &weights, arena.len() as u32));
+        let image = aligned(&self.image(&tensors, &weights, arena.len() as u32, scratch.start as u32));
         let image = Image::check(bytemuck::cast_slice::<u128, u8>(&image)).expect("a well-formed image");
 
         // Whatever lies behind the arena must stay as it is.
@@ -142,11 +147,12 @@ impl Case {
         }
         let after: &[u8] = bytemuck::cast_slice(&memory);
         let untouched = |range: core::ops::Range<usize>| after[range.clone()] == arena[range];
-        assert!(untouched(0..at) && untouched(at + output_bytes..n_bytes + 64), "wrote outside its output");
+        let behind = untouched(at + output_bytes..scratch.start) && untouched(scratch.end..n_bytes + 64);
+        assert!(untouched(0..at) && behind, "wrote outside its output and scratch");
         Ok(ended.map(|()| after[at..at + output_bytes].to_vec()))
     }
 
-    fn image(&self, tensors: &[u8], weights: &[u8], arena_bytes: u32) -> Vec<u8> {
+    fn image(&self, tensors: &[u8], weights: &[u8], arena_bytes: u32, scratch_offset: u32) -> Vec<u8> {
         let header = BodyHeader {
             format_version: FORMAT_VERSION,
             kernel_abi: KERNEL_ABI,
@@ -154,14 +160,14 @@ impl Case {
             n_sections: 5,
             arena_bytes,
             state_bytes: 0,
-            scratch_bytes: 0,
+            scratch_bytes: self.scratch_bytes as u32,
             stack_bytes: 0,
             macs: 0,
             work: u64::MAX,
         };
         let n_tensors = self.inputs.len() + 1;
         let sections: [(SectionKind, &[u8], u32); 5] = [
-            (SectionKind::Plan, &self.step(), 1),
+            (SectionKind::Plan, &self.step(scratch_offset), 1),
             (SectionKind::Tensors, tensors, n_tensors as u32),
             (SectionKind::Weights, weights, 0),
             (SectionKind::Io, &[], 0),
@@ -188,7 +194,7 @@ impl Case {
         image
     }
 
-    fn step(&self) -> Vec<u8> {
+    fn step(&self, scratch_offset: u32) -> Vec<u8> {
         let n_inputs = self.inputs.len();
         let mut step = vec![0; plan::parameters_offset(n_inputs + 1)];
         step.extend(&self.parameters);
@@ -197,6 +203,10 @@ impl Case {
         step[0..2].copy_from_slice(&self.operator.code.to_le_bytes());
         step[2..4].copy_from_slice(&[n_inputs as u8, 1]);
         step[4..6].copy_from_slice(&length.to_le_bytes());
+        if self.scratch_bytes > 0 {
+            step[8..12].copy_from_slice(&scratch_offset.to_le_bytes());
+            step[12..16].copy_from_slice(&(self.scratch_bytes as u32).to_le_bytes());
+        }
         for (i, field) in step[plan::HEADER_SIZE..].chunks_mut(2).take(n_inputs + 1).enumerate() {
             field.copy_from_slice(&(i as u16).to_le_bytes());
         }
