@@ -29,10 +29,18 @@ impl Model {
     }
 
     /// Adds a node without attributes.
-    pub fn node(mut self, operator: &str, inputs: &[&str], output: &str) -> Self {
-        // NodeProto: input 1, output 2, op_type 4.
+    pub fn node(self, operator: &str, inputs: &[&str], output: &str) -> Self {
+        self.node_with(operator, inputs, output, &[])
+    }
+
+    /// Adds a node with integer attributes.
+    pub fn node_with(mut self, operator: &str, inputs: &[&str], output: &str, attributes: &[(&str, u64)]) -> Self {
+        // NodeProto: input 1, output 2, op_type 4, attribute 5; AttributeProto: name 1, i 3, type 20 (2 = INT).
+        let attribute =
+            |(name, value): &(&str, u64)| message(5, &[text(1, name), number(3, *value), number(20, 2)].concat());
         let inputs = inputs.iter().flat_map(|i| text(1, i));
-        let node: Vec<u8> = inputs.chain(text(2, output)).chain(text(4, operator)).collect();
+        let node = inputs.chain(text(2, output)).chain(text(4, operator));
+        let node: Vec<u8> = node.chain(attributes.iter().flat_map(attribute)).collect();
         self.graph.extend(message(1, &node));
         self
     }

@@ -22,6 +22,8 @@ fn converted(model: &Path, target: &str, most_slice_instructions: Option<u64>) -
         constant_channels: ConstantChannels::Remove,
         most_slice_instructions,
         winograd: Winograd::Never,
+        limits: Default::default(),
+        weights: Default::default(),
     };
     convert(&request, &mut |_| {}).unwrap()
 }
@@ -99,6 +101,8 @@ fn a_limit_needs_an_estimate() {
         constant_channels: ConstantChannels::Keep,
         most_slice_instructions: Some(1000),
         winograd: Winograd::Never,
+        limits: Default::default(),
+        weights: Default::default(),
     };
     let error = convert(&request, &mut |_| {}).unwrap_err();
     assert_eq!(error.code(), "not-available");

@@ -46,17 +46,19 @@ fn the_board_computes_the_bits_of_this_machine() {
 #[test]
 fn float_and_int8_images_have_the_same_bits_on_every_emulated_board() {
     let folder = tempfile::tempdir().unwrap();
-    for (model, precision, board) in [
-        ("digits-cnn", "float32", "mps2-an386"),
-        ("fashion-resnet8", "float32", "mps2-an500"),
-        ("fashion-resnet8", "int8", "mps2-an386"),
-        ("fashion-resnet8", "int8", "mps2-an500"),
-        ("fashion-resnet8", "int8", "mps3-an547"),
+    for (model, precision, weights, board) in [
+        ("digits-cnn", "float32", "int8", "mps2-an386"),
+        ("fashion-resnet8", "float32", "int8", "mps2-an500"),
+        ("fashion-resnet8", "int8", "int8", "mps2-an386"),
+        ("fashion-resnet8", "int8", "int8", "mps2-an500"),
+        ("fashion-resnet8", "int8", "int8", "mps3-an547"),
+        ("fashion-resnet8", "int8", "int4", "mps2-an386"),
     ] {
         let file = |name: String| root().join("models").join(model).join(name).display().to_string();
         let (onnx, samples) = (file(format!("{model}.onnx")), file("calibration.npz".into()));
         let image = folder.path().join("m.tnf").display().to_string();
-        tinfer(&["convert", &onnx, "-o", &image, "--target", board, "--precision", precision]).ok();
+        let formats = ["--precision", precision, "--weights", weights];
+        tinfer(&[&["convert", &onnx, "-o", &image, "--target", board][..], &formats].concat()).ok();
         let place = format!("emulator:{board}");
         let verify = ["verify", &onnx, &image, "--inputs", &samples, "--on", &place, "--device-samples", "1"];
         let Some(told) = with_emulator(&verify) else { return };

@@ -25,6 +25,8 @@ fn converted(file: &str, target: &str, constant_channels: ConstantChannels) -> O
         constant_channels,
         most_slice_instructions: None,
         winograd: Winograd::Never,
+        limits: Default::default(),
+        weights: Default::default(),
     };
     Some(convert(&request, &mut |_| {}).unwrap())
 }

@@ -25,6 +25,8 @@ fn converted(model: &Path, precision: Precision) -> Result<Converted, String> {
         constant_channels: ConstantChannels::Keep,
         most_slice_instructions: None,
         winograd: Winograd::Never,
+        limits: Default::default(),
+        weights: Default::default(),
     };
     convert(&request, &mut |_| {}).map_err(|e| e.to_string())
 }

@@ -23,6 +23,8 @@ fn image(model: &str, isa: Isa) -> AlignedBytes {
         constant_channels: ConstantChannels::Remove,
         most_slice_instructions: None,
         winograd: Winograd::Never,
+        limits: Default::default(),
+        weights: Default::default(),
     };
     convert(&request, &mut |_| {}).unwrap().image
 }

@@ -21,6 +21,8 @@ fn converted(target: Target, winograd: Winograd) -> Converted {
         constant_channels: ConstantChannels::Remove,
         most_slice_instructions: None,
         winograd,
+        limits: Default::default(),
+        weights: Default::default(),
     };
     convert(&request, &mut |_| {}).unwrap()
 }

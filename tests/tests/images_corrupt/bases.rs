@@ -12,7 +12,7 @@ use tinfer::operators::reduction::normalization::NormalizationResult;
 use tinfer::preprocess::{Binarise, Channels, Fit, ImagePreprocess, Resize};
 use tinfer::tensor::ElementType;
 use tinfer_compiler::aligned::AlignedBytes;
-use tinfer_compiler::choose::{Chosen, WinogradLayers};
+use tinfer_compiler::choose::{Chosen, WinogradLayers, for_weights};
 use tinfer_compiler::graph::{
     Binary, Clamp, Constant, Counted, Graph, IndexOrder, Node, Normalization, Operator, Pair, Port, Quantization,
     Tensor, TensorId, Unary, Window, Window3d, WindowNd,
@@ -22,6 +22,7 @@ use tinfer_compiler::lower::lower;
 use tinfer_compiler::pack::{PackOptions, pack};
 use tinfer_compiler::passes::simplify;
 use tinfer_compiler::plan::plan;
+use tinfer_compiler::quantize::WeightFormat;
 use tinfer_tests::root;
 
 /// An image that works, and where its parts are.
@@ -52,9 +53,13 @@ impl Base {
     }
 
     fn with_winograd(name: &str, graph: &Graph, isa: Isa, winograd: &WinogradLayers) -> Self {
+        Self::with_kernels(name, graph, isa, &|graph, node| winograd.choose(graph, node, isa))
+    }
+
+    fn with_kernels(name: &str, graph: &Graph, isa: Isa, choose: &dyn Fn(&Graph, &Node) -> Chosen) -> Self {
         // A little scratch for some steps more, so that there is some to damage.
         let scratch = |graph: &Graph, node: &Node| {
-            let chosen = winograd.choose(graph, node, isa);
+            let chosen = choose(graph, node);
             let more = if matches!(node.operator, Operator::Conv2d { .. }) { 32 } else { 0 };
             Chosen { scratch_bytes: chosen.scratch_bytes.max(more), ..chosen }
         };
@@ -139,6 +144,8 @@ pub fn bases() -> Vec<Base> {
     let tiles = tiles();
     let winograd = WinogradLayers::within(&tiles, Isa::Armv7em, usize::MAX);
     bases.push(Base::with_winograd("tiles int8 for armv7em", &tiles, Isa::Armv7em, &winograd));
+    let int4 = for_weights(Isa::Portable, WeightFormat::Int4);
+    bases.push(Base::with_kernels("products with int4 weights", &int4_weights(), Isa::Portable, &int4));
     bases.push(Base::new("borders", &borders(), Isa::Portable));
     for precision in [ElementType::F32, ElementType::I8, ElementType::U8] {
         bases.push(Base::new(&format!("maxima {}", precision.name()), &maxima(precision), Isa::Portable));
@@ -187,6 +194,17 @@ fn products(precision: ElementType) -> Graph {
     let (p, q) = (b.input("p", &[7, 5]), b.input("q", &[5, 9]));
     let z = b.node(Operator::BatchMatmul { transpose_b: false }, &[p, q], &[7, 9]);
     b.finish(&[y, z, row, larger])
+}
+
+/// [`products`] with weights that four bits hold.
+fn int4_weights() -> Graph {
+    let mut graph = products(ElementType::I8);
+    for tensor in &mut graph.tensors {
+        if let Some(Constant::I8(steps)) = &mut tensor.constant {
+            steps.iter_mut().for_each(|w| *w >>= 4);
+        }
+    }
+    graph
 }
 
 /// Pools, the first of them over a picture.

@@ -69,6 +69,8 @@ impl Recorded {
             constant_channels: ConstantChannels::Keep,
             most_slice_instructions: None,
             winograd: Winograd::Never,
+            limits: Default::default(),
+            weights: Default::default(),
         };
         convert(&request, &mut |_| {}).map_err(|e| format!("{e} ({})", e.hint()))
     }

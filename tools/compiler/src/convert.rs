@@ -6,12 +6,17 @@
 
 mod auto;
 mod bounded;
+mod budget;
 mod calibration;
 mod dump;
+mod methods;
 mod roomy;
+mod score;
 
-pub use auto::{Floor, Method, Raised};
+pub use auto::{Floor, Raised};
+pub use budget::CostLimits;
 pub use calibration::AccuracyTools;
+pub use methods::Method;
 
 use crate::aligned::AlignedBytes;
 use crate::choose::{self, Winograd};
@@ -25,8 +30,8 @@ use crate::pack::{PackOptions, Packed, PackedLayer, pack};
 use crate::passes::{Simplified, StayingTranspose, simplify};
 use crate::plan::{Planned, Proof, Sliced, Streamed, plan, plan_in_strips};
 use crate::quantize::{
-    EqualisedPair, Level, QuantizeError, QuantizeOptions, RangeMethod, Ranges, WithoutRange, is_quantized, quantize,
-    real_weights,
+    Corrections, EqualisedPair, Level, Precisions, QuantizeError, QuantizeOptions, RangeMethod, Ranges, WeightFormat,
+    WithoutRange, is_quantized, quantize, real_weights,
 };
 use crate::runner::shape;
 use crate::samples::{Samples, load_samples};
@@ -34,8 +39,10 @@ use crate::target::Target;
 use crate::trim::{ConstantChannels, TrimReport, Trimmed, trim_for};
 use crate::whole_file::write_whole;
 use auto::{Choice, Search};
+use budget::Budget;
 use calibration::Calibration;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tinfer::image::Image;
 use tinfer::isa::Isa;
@@ -124,6 +131,10 @@ pub struct ConvertRequest {
     pub most_slice_instructions: Option<u64>,
     /// Which convolutions may spend flash on fewer instructions.
     pub winograd: Winograd,
+    /// The most that an inference may cost.
+    pub limits: CostLimits,
+    /// Steps of the weights of layers on int8.
+    pub weights: WeightFormat,
 }
 
 /// How far a long task has come.
@@ -265,18 +276,24 @@ impl Converted {
 /// Converts a model.
 ///
 /// # Errors
-/// What the first stage says that cannot go on; [`CompileError::DoesNotFit`] when the image is larger than its board.
+/// What the first stage says that cannot go on; [`CompileError::DoesNotFit`] when the image is larger than its board,
+/// [`CompileError::TooSlow`] when an inference costs more than it may.
 pub fn convert(request: &ConvertRequest, progress: &mut dyn FnMut(Progress)) -> Result<Converted, CompileError> {
     let stages = Stages::run(request, Stage::Planned, progress)?;
-    let (Some(simplified), Some(graph), Some(planned)) = (&stages.simplified, &stages.graph, &stages.planned) else {
+    let (Some(simplified), Some(finished)) = (&stages.simplified, &stages.finished) else {
         unreachable!("all stages ran")
     };
     progress(Progress { stage: "packing", done: 0, total: 1 });
-    let options = pack_options(request, &stages)?;
-    let usual = || Ok((pack(graph, planned, &options)?, planned.clone()));
-    let (packed, planned) =
-        roomy::pack_winograd(request, graph, planned, &options)?.map_or_else(usual, Ok::<_, CompileError>)?;
-    let mut report = report(request, &stages, simplified, &planned, &packed);
+    let options = pack_options(request, &stages.about, &stages.imported)?;
+    let budget = Budget::new(request, options.clone())?;
+    let (packed, planned) = finished.pack(request, &options)?;
+    let mut report = report(request, &stages, simplified, finished, &planned, &packed);
+    let without = packed.layers.iter().filter(|l| l.instructions_estimate.is_none()).map(|l| l.kernel);
+    let without: Vec<&str> = without.collect::<BTreeSet<_>>().into_iter().collect();
+    report.warnings.extend(budget.unknown(report.estimate, &without));
+    if let Some(excess) = budget.too_slow(report.estimate) {
+        return Err(CompileError::TooSlow { excess });
+    }
     let memory = request.target.check_fit(&Requirements {
         image_bytes: report.image_bytes as u64,
         arena_bytes: report.arena_bytes as u64,
@@ -285,7 +302,7 @@ pub fn convert(request: &ConvertRequest, progress: &mut dyn FnMut(Progress)) -> 
     })?;
     report.arena_memory = memory.map(str::to_owned);
     progress(Progress { stage: "packing", done: 1, total: 1 });
-    Ok(Converted { image: packed.bytes, report, memory_map: planned.memory_map(graph).to_string() })
+    Ok(Converted { image: packed.bytes, report, memory_map: planned.memory_map(&finished.graph).to_string() })
 }
 
 /// What a stage made of the model, as JSON.
@@ -298,10 +315,10 @@ pub fn stop_after(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<serde_json::Value, CompileError> {
     let stages = Stages::run(request, stage, progress)?;
-    Ok(match (stage, &stages.graph, &stages.planned) {
-        (_, Some(graph), Some(planned)) => dump::planned(graph, planned),
-        (_, Some(graph), None) => dump::graph(graph),
-        _ => dump::imported(&stages.imported),
+    Ok(match (&stages.graph, &stages.finished) {
+        (_, Some(finished)) => dump::planned(&finished.graph, &finished.planned),
+        (Some(graph), None) => dump::graph(graph),
+        (None, None) => dump::imported(&stages.imported),
     })
 }
 
@@ -310,11 +327,9 @@ struct Stages {
     about: Option<ModelToml>,
     imported: Imported,
     simplified: Option<Simplified>,
+    /// What the last stage but planning made.
     graph: Option<Graph>,
-    trimmed: Option<TrimReport>,
-    planned: Option<Planned>,
-    streamed: Vec<Streamed>,
-    sliced: Vec<Sliced>,
+    finished: Option<Finished>,
     n_samples: usize,
     raised: Vec<Raised>,
     equalised: Vec<EqualisedPair>,
@@ -331,10 +346,7 @@ impl Stages {
             imported,
             simplified: None,
             graph: None,
-            trimmed: None,
-            planned: None,
-            streamed: Vec::new(),
-            sliced: Vec::new(),
+            finished: None,
             n_samples: 0,
             raised: Vec::new(),
             equalised: Vec::new(),
@@ -357,25 +369,21 @@ impl Stages {
                 instead: "convert it with --precision int8, which keeps its scales".into(),
             });
         }
+        if request.weights != WeightFormat::Int8 && matches!(request.precision, Precision::Float32 | Precision::Int16x8)
+        {
+            return Err(CompileError::NotAvailable {
+                what: format!("int4 weights in precision {}", request.precision.name()),
+                instead: "int4 weights meet int8 activations: choose --precision int8 or auto".into(),
+            });
+        }
         if last >= Stage::Quantized && request.precision != Precision::Float32 {
             graph = stages.quantize(request, graph, progress)?;
         }
-        if last >= Stage::Trimmed && request.constant_channels == ConstantChannels::Remove {
-            let isa = request.target.isa()?;
-            let Trimmed { graph: trimmed, report } = trim_for(&graph, |graph| instructions(graph, isa));
-            graph = trimmed;
-            stages.trimmed = Some(report);
+        match last {
+            Stage::Planned => stages.finished = Some(finish(request, graph)?),
+            Stage::Trimmed => stages.graph = Some(trimmed(request, graph)?.0),
+            _ => stages.graph = Some(graph),
         }
-        if last == Stage::Planned {
-            graph = choose::rows_as_pixels(&graph, request.target.isa()?);
-            let (split, planned, streamed) = plan_in_strips(graph, &choose::for_isa(request.target.isa()?));
-            (graph, stages.planned, stages.streamed) = (split, Some(planned), streamed);
-            (graph, stages.sliced) = bounded::bounded(request, graph)?;
-            if !stages.sliced.is_empty() {
-                stages.planned = Some(plan(&graph, &choose::for_isa(request.target.isa()?)));
-            }
-        }
-        stages.graph = Some(graph);
         Ok(stages)
     }
 
@@ -385,8 +393,15 @@ impl Stages {
         graph: Graph,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Graph, CompileError> {
-        let options = QuantizeOptions { method: request.method, ..QuantizeOptions::default() };
+        let options =
+            QuantizeOptions { method: request.method, weights: request.weights, ..QuantizeOptions::default() };
         if is_quantized(&graph) {
+            if request.weights != WeightFormat::Int8 {
+                return Err(CompileError::NotAvailable {
+                    what: "int4 weights for a model that is quantized already".into(),
+                    instead: "convert it without --weights, or convert the float model".into(),
+                });
+            }
             if request.precision != Precision::Int8 {
                 return Err(CompileError::NotAvailable {
                     what: format!("precision {} for a model that is quantized already", request.precision.name()),
@@ -405,6 +420,7 @@ impl Stages {
         let samples = self.calibration_samples(request)?;
         let reference = Reference::new(&self.imported)?;
         let calibration = Calibration { reference: &reference, samples: &samples };
+        let plain = graph.clone();
         let calibrated = calibration.run(graph, request.tools, progress)?;
         self.n_samples = samples.len();
         self.equalised = calibrated.equalised.pairs.clone();
@@ -412,13 +428,26 @@ impl Stages {
         progress(Progress { stage: "quantizing", done: 0, total: 1 });
         let search = Search { calibrated: &calibrated, samples: &samples, isa: request.target.isa()? };
         let precisions = match request.precision {
-            Precision::Auto => search.choose(&options, &request.tools.floor, progress)?,
+            Precision::Auto => {
+                let budget = Budget::new(request, pack_options(request, &self.about, &self.imported)?)?;
+                search.choose(&options, &request.tools.floor, &budget, progress)?
+            }
             Precision::Int16x8 => Choice::all(Level::Int16),
             Precision::Int8 | Precision::Float32 => Choice::default(),
         };
         let options = QuantizeOptions { precisions: precisions.precisions, ..options };
         if request.tools.compare_methods {
-            self.methods = Some(search.methods(&options, progress)?);
+            let mut methods = Vec::new();
+            if request.tools.equalise {
+                // Without, for comparison: other ranges follow from the same samples.
+                let calibrated = calibration.run(plain, AccuracyTools::default(), progress)?;
+                let options = QuantizeOptions { corrections: Corrections::default(), ..options.clone() };
+                let options = QuantizeOptions { precisions: Precisions::default(), ..options };
+                methods = Search { calibrated: &calibrated, ..search }.methods("", &options, progress)?;
+            }
+            let title = if request.tools.equalise { "equalised " } else { "" };
+            methods.extend(search.methods(title, &options, progress)?);
+            self.methods = Some(methods);
         }
         self.raised = precisions.raised;
         Ok(quantize(calibrated.graph, &calibrated.ranges, &options)?)
@@ -439,6 +468,47 @@ impl Stages {
     }
 }
 
+/// A graph as it is packed.
+struct Finished {
+    graph: Graph,
+    trimmed: Option<TrimReport>,
+    planned: Planned,
+    streamed: Vec<Streamed>,
+    sliced: Vec<Sliced>,
+}
+
+impl Finished {
+    /// The image and its plan, with the convolutions for which the board has room.
+    fn pack(&self, request: &ConvertRequest, options: &PackOptions) -> Result<(Packed, Planned), CompileError> {
+        match roomy::pack_winograd(request, &self.graph, &self.planned, options)? {
+            Some(roomy) => Ok(roomy),
+            None => Ok((pack(&self.graph, &self.planned, options)?, self.planned.clone())),
+        }
+    }
+}
+
+/// What follows quantization: trim, plan.
+fn finish(request: &ConvertRequest, graph: Graph) -> Result<Finished, CompileError> {
+    let (graph, trimmed) = trimmed(request, graph)?;
+    let graph = choose::rows_as_pixels(&graph, request.target.isa()?);
+    let choose = choose::for_weights(request.target.isa()?, request.weights);
+    let (graph, mut planned, streamed) = plan_in_strips(graph, &choose);
+    let (graph, sliced) = bounded::bounded(request, graph)?;
+    if !sliced.is_empty() {
+        planned = plan(&graph, &choose);
+    }
+    Ok(Finished { graph, trimmed, planned, streamed, sliced })
+}
+
+fn trimmed(request: &ConvertRequest, graph: Graph) -> Result<(Graph, Option<TrimReport>), CompileError> {
+    if request.constant_channels == ConstantChannels::Keep {
+        return Ok((graph, None));
+    }
+    let isa = request.target.isa()?;
+    let Trimmed { graph, report } = trim_for(&graph, |graph| instructions(graph, isa));
+    Ok((graph, Some(report)))
+}
+
 /// Estimated instructions of an inference; `None` where there is no estimate.
 fn instructions(graph: &Graph, isa: Isa) -> Option<u64> {
     let options = PackOptions { isa: Some(isa), ..PackOptions::default() };
@@ -446,15 +516,19 @@ fn instructions(graph: &Graph, isa: Isa) -> Option<u64> {
     Some(Estimate::of(&Image::check(&packed.bytes).ok()?, None)?.instructions)
 }
 
-fn pack_options(request: &ConvertRequest, stages: &Stages) -> Result<PackOptions, CompileError> {
+fn pack_options(
+    request: &ConvertRequest,
+    about: &Option<ModelToml>,
+    imported: &Imported,
+) -> Result<PackOptions, CompileError> {
     let mut options = PackOptions {
         target: request.target.name().to_string(),
         isa: Some(request.target.isa()?),
         clock_hz: request.target.clock_hz(),
-        onnx_digest: Some(stages.imported.sha256),
+        onnx_digest: Some(imported.sha256),
         ..PackOptions::default()
     };
-    if let Some(about) = &stages.about {
+    if let Some(about) = about {
         options.version = about.version;
         options.labels = about.labels.clone();
         options.licence = about.licence.clone();
@@ -467,6 +541,7 @@ fn report(
     request: &ConvertRequest,
     stages: &Stages,
     simplified: &Simplified,
+    finished: &Finished,
     planned: &Planned,
     packed: &Packed,
 ) -> ConvertReport {
@@ -489,9 +564,9 @@ fn report(
         target: request.target.name().to_string(),
         calibration_samples: stages.n_samples,
         layers: packed.layers.clone(),
-        constant_channels: stages.trimmed.clone(),
-        streamed: stages.streamed.clone(),
-        sliced: stages.sliced.clone(),
+        constant_channels: finished.trimmed.clone(),
+        streamed: finished.streamed.clone(),
+        sliced: finished.sliced.clone(),
         transposes: simplified.report.transposes.iter().map(TransposeReport::from).collect(),
         raised: stages.raised.clone(),
         equalised: stages.equalised.clone(),
@@ -508,14 +583,8 @@ fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<S
         let n = real.len();
         warnings.push(format!("{n} layers have float32 weights in a quantized model ({first}): they become int8"));
     }
-    let is_real = |l: &&PackedLayer| l.precision == ElementType::F32.name();
-    let wants_steps = matches!(request.precision, Precision::Int8 | Precision::Int16x8);
-    let first = packed.layers.iter().find(is_real).filter(|_| wants_steps);
-    if let Some(first) = first {
-        let n = packed.layers.iter().filter(is_real).count();
-        let PackedLayer { name, operator, .. } = first;
-        let wanted = request.precision.name();
-        warnings.push(format!("{n} layers stay float32 ({name}, {operator}): they have no {wanted} form, or no scale"));
+    if matches!(request.precision, Precision::Int8 | Precision::Int16x8) {
+        warnings.extend(islands(&packed.layers, request.precision));
     }
     if (1..FEW_SAMPLES).contains(&stages.n_samples) {
         let n = stages.n_samples;
@@ -539,6 +608,17 @@ fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<S
         warnings.push(format!("model.toml names {n_labels} classes, but no output has so many elements"));
     }
     warnings
+}
+
+/// A sentence about layers that are float32 in a quantized model. Conversions beside them are no layers of the ONNX file.
+fn islands(layers: &[PackedLayer], precision: Precision) -> Option<String> {
+    let is_real = |l: &&PackedLayer| l.precision == ElementType::F32.name() && !l.operator.is_empty();
+    let islands: Vec<&PackedLayer> = layers.iter().filter(is_real).collect();
+    let PackedLayer { name, operator, .. } = islands.first()?;
+    let first = if name.is_empty() { operator.clone() } else { format!("{name}, {operator}") };
+    let (n, wanted) = (islands.len(), precision.name());
+    let subject = if n == 1 { "1 layer stays".into() } else { format!("{n} layers stay") };
+    Some(format!("{subject} float32 ({first}): no {wanted} form, or no scale"))
 }
 
 #[cfg(test)]

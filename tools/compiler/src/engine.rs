@@ -3,12 +3,12 @@
 use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData, NamedArray};
 use crate::choose::Winograd;
-use crate::convert::{AccuracyTools, ConvertRequest, Precision, Progress, convert};
+use crate::convert::{AccuracyTools, ConvertRequest, CostLimits, Precision, Progress, convert};
 use crate::error::CompileError;
 use crate::import::{ImportOptions, Imported, Interface, TractBackend, import};
 use crate::metrics::n_classes;
 use crate::model_toml::ModelToml;
-use crate::quantize::RangeMethod;
+use crate::quantize::{RangeMethod, WeightFormat};
 use crate::runner::ImageRunner;
 use crate::samples::{Sample, Samples, load_samples};
 use crate::target::Target;
@@ -134,6 +134,8 @@ pub fn float_image(
         constant_channels: ConstantChannels::Keep,
         most_slice_instructions: None,
         winograd: Winograd::Never,
+        limits: CostLimits::default(),
+        weights: WeightFormat::Int8,
     };
     Ok(convert(&request, progress)?.image)
 }

@@ -50,6 +50,22 @@ pub enum CompileError {
     /// The model is larger than the board.
     #[error("{0}")]
     DoesNotFit(FitError),
+    /// An inference costs more than it may.
+    #[error("{excess}")]
+    TooSlow {
+        /// Both numbers, in words.
+        excess: String,
+    },
+    /// No choice of precisions is as accurate as asked for, within the budget.
+    #[error("no choice of precisions gives {floor}: {}", best(reached, excess))]
+    FloorNotReached {
+        /// What was asked for.
+        floor: String,
+        /// What the best choice within the budget gives.
+        reached: String,
+        /// By how much the choices that give it are beyond the budget; empty when there is none.
+        excess: String,
+    },
     /// The image is packed for other kernels.
     #[error("the image is packed for {found} kernels, {board} has {expected}")]
     WrongKernels {
@@ -123,6 +139,8 @@ impl CompileError {
             CompileError::Pack(_) => "cannot-pack",
             CompileError::UnknownTarget { .. } => "unknown-target",
             CompileError::DoesNotFit(_) => "does-not-fit",
+            CompileError::TooSlow { .. } => "too-slow",
+            CompileError::FloorNotReached { .. } => "floor-not-reached",
             CompileError::WrongKernels { .. } => "wrong-kernels",
             CompileError::NoCalibration { .. } => "no-calibration",
             CompileError::NotAvailable { .. } => "not-available",
@@ -150,6 +168,17 @@ impl CompileError {
             CompileError::DoesNotFit(_) => {
                 "`tinfer inspect` of an image converted for `host` shows where the memory goes".into()
             }
+            CompileError::TooSlow { .. } => {
+                "`tinfer convert` without the limit lists what each layer costs; a smaller model or a faster board helps".into()
+            }
+            CompileError::FloorNotReached { excess, .. } if excess.is_empty() => {
+                "ask for less, or look for what differs beside the quantization: `tinfer verify` of a float32 image".into()
+            }
+            CompileError::FloorNotReached { .. } => {
+                "ask for less, choose a board or limits with more room, or improve int8 itself: --equalise, \
+                 --bias-correction, --adaround, --calibration-method, quantization-aware training"
+                    .into()
+            }
             CompileError::WrongKernels { board, .. } => format!("convert the model with --target {board}"),
             CompileError::NoCalibration { inputs, .. } => format!(
                 "pass --calibration FILE.npz with some hundred typical samples (numpy.savez, one array per input: {inputs}) \
@@ -165,7 +194,20 @@ impl CompileError {
 
     /// Whether the question was sound and the answer is no; otherwise something is wrong with what was given.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, CompileError::DoesNotFit(_) | CompileError::WrongKernels { .. })
+        matches!(
+            self,
+            CompileError::DoesNotFit(_)
+                | CompileError::TooSlow { .. }
+                | CompileError::FloorNotReached { .. }
+                | CompileError::WrongKernels { .. }
+        )
+    }
+}
+
+fn best(reached: &str, excess: &str) -> String {
+    match excess {
+        "" => format!("with float32 in every layer that has it: {reached}"),
+        excess => format!("what gives it is beyond the budget ({excess}), the best within gives {reached}"),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::CompileError;
 use crate::import::{ImportOptions, Imported, Interface, Reference, import};
 use crate::inspect::{precision, steps};
 use crate::metrics::{Accuracy, Comparison, n_classes};
-use crate::report::{self, Evidence};
+use crate::report::{self, Conversion, Evidence, significant};
 use crate::runner::ImageRunner;
 use crate::samples::Samples;
 use device::DeviceComparison;
@@ -42,6 +42,8 @@ pub struct VerifyRequest {
     pub n_device_samples: usize,
     /// Where to write a page for people.
     pub report: Option<PathBuf>,
+    /// What `convert --json` printed, for the page.
+    pub conversion: Option<PathBuf>,
 }
 
 /// Its fields are keys of `tinfer verify --json`.
@@ -125,6 +127,7 @@ pub fn verify<E: From<CompileError>>(
     mut device: Option<&mut RunOnDevice<'_, E>>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<VerifyReport, E> {
+    let conversion = request.conversion.as_deref().map(Conversion::read).transpose()?;
     // What int8 costs is told from what the lowering costs by an image that has only the latter.
     let float = request.report.as_ref().map(|_| float_image(&request.model, &request.dims, progress));
     let mut comparison = Setup::new(request, bytes, float.as_ref())?;
@@ -137,7 +140,7 @@ pub fn verify<E: From<CompileError>>(
     let evidence = comparison.evidence();
     let mut verified = comparison.report(request, on);
     if let (Some(path), Some(evidence)) = (&request.report, &evidence) {
-        report::write(path, request, bytes, &verified, evidence)?;
+        report::write(path, request, bytes, &verified, evidence, conversion.as_ref())?;
         verified.report = Some(path.display().to_string());
     }
     Ok(verified)
@@ -320,8 +323,10 @@ fn missed(
     match (request.max_accuracy_drop, accuracy) {
         (Some(most), Some(AccuracyReport { reference, image })) if reference - image > most + rounding => {
             missed.push(format!(
-                "accuracy drops by {:.4} from {reference:.4}, at most {most} is asked for",
-                reference - image
+                "accuracy drops by {:.2} points from {:.2} %, at most {} is asked for",
+                100.0 * (reference - image),
+                100.0 * reference,
+                significant(100.0 * most)
             ));
         }
         (Some(_), None) => missed.push("accuracy cannot be judged: the samples have no labels".into()),
@@ -381,6 +386,7 @@ mod tests {
             max_accuracy_drop,
             n_device_samples: 3,
             report: None,
+            conversion: None,
         }
     }
 
@@ -399,7 +405,7 @@ mod tests {
         check(None, 20.0, None, &[]);
         check(None, 19.9, None, &["SQNR 19.9 dB"]);
         check(Some(0.01), 30.0, Some((0.9, 0.89)), &[]);
-        check(Some(0.01), 30.0, Some((0.9, 0.88)), &["drops by 0.0200"]);
+        check(Some(0.01), 30.0, Some((0.9, 0.88)), &["drops by 2.00 points from 90.00 %, at most 1 is"]);
         check(Some(0.01), 30.0, None, &["no labels"]);
         check(None, -200.0, Some((0.9, 0.1)), &["SQNR"]);
     }

@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use tinfer_compiler::choose::Winograd;
 use tinfer_compiler::convert::{
-    AccuracyTools, ConvertReport, ConvertRequest, Converted, Floor, Method, Precision, Stage, calibration_method,
-    convert, stop_after,
+    AccuracyTools, ConvertReport, ConvertRequest, Converted, CostLimits, Floor, Method, Precision, Stage,
+    calibration_method, convert, stop_after,
 };
+use tinfer_compiler::quantize::WeightFormat;
 use tinfer_compiler::target::Target;
 use tinfer_compiler::trim::ConstantChannels;
 
@@ -28,6 +29,9 @@ pub struct Options {
     /// int8, int16x8 (weights int8), float32, or auto: int8, and more where --min-sqnr or --max-accuracy-drop asks for it
     #[arg(long, default_value = "int8")]
     precision: String,
+    /// Weights of layers in int8: int8, or int4 for half the flash (portable kernels; --adaround gives back accuracy)
+    #[arg(long, default_value = "int8", value_name = "int8|int4", value_parser = ["int8", "int4"])]
+    weights: String,
     /// For --precision auto: least SQNR of every output against the float model, on the calibration samples
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     min_sqnr: Option<f64>,
@@ -66,6 +70,13 @@ pub struct Options {
     /// never
     #[arg(long, default_value = "never", value_name = "never|auto", value_parser = ["never", "auto"])]
     winograd: String,
+    /// Refuse an image whose inference costs more instructions (by estimate); --precision auto keeps below
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_instructions: Option<u64>,
+    /// Refuse an image whose inference takes more milliseconds at the board's clock (by estimate); --precision auto keeps
+    /// below
+    #[arg(long, value_name = "MS")]
+    max_latency: Option<f64>,
     /// Print what a stage made of the model, as JSON, and stop
     #[arg(long, value_name = "STAGE", value_parser = Stage::ALL.map(|(name, _)| name))]
     stop_after: Option<String>,
@@ -95,6 +106,8 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
         },
         most_slice_instructions: options.max_slice,
         winograd: if options.winograd == "auto" { Winograd::Auto } else { Winograd::Never },
+        limits: CostLimits { instructions: options.max_instructions, milliseconds: options.max_latency },
+        weights: WeightFormat::parse(&options.weights).unwrap_or_default(),
     };
     let mut progress = |p| patience.note(p);
     let stage = options.stop_after.as_ref().and_then(|name| Stage::ALL.iter().find(|(n, _)| n == name));

@@ -28,8 +28,8 @@ pub struct Options {
     /// Least SQNR of every output; 90 for float32 images and 20 for others if not given
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     min_sqnr: Option<f64>,
-    /// Most that accuracy may fall, as a part of 1
-    #[arg(long, value_name = "PART")]
+    /// Most percentage points that accuracy may fall
+    #[arg(long, value_name = "POINTS")]
     max_accuracy_drop: Option<f64>,
     /// Samples that the device runs
     #[arg(long, default_value_t = 3, value_name = "N")]
@@ -40,6 +40,9 @@ pub struct Options {
     /// Write a page with plots of all this: one file that needs no network
     #[arg(long, value_name = "OUT.html")]
     report: Option<PathBuf>,
+    /// What `convert --json` printed: the page shows its methods and the layers that it raised
+    #[arg(long, value_name = "CONVERT.json", requires = "report")]
+    conversion: Option<PathBuf>,
 }
 
 pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure> {
@@ -51,9 +54,10 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
         dims: options.dims.clone(),
         inputs: options.inputs.clone(),
         min_sqnr_db: options.min_sqnr,
-        max_accuracy_drop: options.max_accuracy_drop,
+        max_accuracy_drop: options.max_accuracy_drop.map(|points| points / 100.0),
         n_device_samples: options.device_samples,
         report: options.report.clone(),
+        conversion: options.conversion.clone(),
     };
     let mut progress = |p| patience.note(p);
     let report = match &place {

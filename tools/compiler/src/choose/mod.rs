@@ -6,6 +6,7 @@
 pub mod armv7em;
 mod average;
 mod channels;
+mod int4;
 pub mod mve;
 mod portable;
 mod rows;
@@ -19,6 +20,7 @@ pub use winograd::{Winograd, WinogradLayers};
 
 use crate::cost;
 use crate::graph::{Graph, Node};
+use crate::quantize::WeightFormat;
 use tinfer::isa::Isa;
 
 /// The kernel of one step.
@@ -41,6 +43,8 @@ pub enum Method {
     Direct,
     /// By transformed tiles: fewer products, 3.6 times the weights.
     Winograd,
+    /// Every product, of weights that are two in a byte: half the flash.
+    Int4,
 }
 
 /// How a kernel's output may overlap its first input; elementwise operators have a rule of their own.
@@ -74,6 +78,14 @@ pub fn choose(graph: &Graph, node: &Node, isa: Isa) -> Chosen {
     match (instructions(&fast), instructions(&portable)) {
         (Some(a), Some(b)) if b < a => portable,
         _ => fast,
+    }
+}
+
+/// [`choose`] for one instruction set; layers whose weights four bits hold have them packed so, if that is the format.
+pub fn for_weights(isa: Isa, format: WeightFormat) -> impl Fn(&Graph, &Node) -> Chosen {
+    move |graph, node| {
+        let packed = if format == WeightFormat::Int4 { int4::choose(graph, node) } else { None };
+        packed.unwrap_or_else(|| choose(graph, node, isa))
     }
 }
 

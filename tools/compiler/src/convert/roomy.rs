@@ -6,6 +6,7 @@ use crate::error::CompileError;
 use crate::graph::Graph;
 use crate::pack::{PackOptions, Packed, pack};
 use crate::plan::{Planned, plan};
+use crate::quantize::WeightFormat;
 use crate::target::Target;
 use tinfer::image::Image;
 use tinfer_build::Requirements;
@@ -22,6 +23,10 @@ pub(super) fn pack_winograd(
     options: &PackOptions,
 ) -> Result<Option<(Packed, Planned)>, CompileError> {
     let (Winograd::Auto, Target::Board(board)) = (request.winograd, &request.target) else { return Ok(None) };
+    if request.weights == WeightFormat::Int4 {
+        // Transformed weights do not fit four bits.
+        return Ok(None);
+    }
     let isa = request.target.isa()?;
     let image_bytes = pack(graph, usual, options)?.bytes.len();
     let room = (board.model_slot.length as usize).saturating_sub(image_bytes);

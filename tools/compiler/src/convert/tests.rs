@@ -97,11 +97,65 @@ impl Prepared {
             precisions: precisions.precisions.clone(),
             ..QuantizeOptions::default()
         };
-        self.search(calibrated).methods(&options, &mut |_| {}).unwrap()
+        self.search(calibrated).methods("", &options, &mut |_| {}).unwrap()
     }
 
     fn search<'a>(&'a self, calibrated: &'a Calibrated) -> Search<'a> {
         Search { calibrated, samples: &self.samples, isa: Isa::Portable }
+    }
+}
+
+fn request(target: Target, limits: CostLimits) -> ConvertRequest {
+    ConvertRequest {
+        model: "m.onnx".into(),
+        dims: Vec::new(),
+        target,
+        precision: Precision::Auto,
+        calibration: None,
+        method: RangeMethod::MinMax,
+        tools: AccuracyTools::default(),
+        constant_channels: ConstantChannels::Remove,
+        most_slice_instructions: None,
+        winograd: Winograd::Never,
+        limits,
+        weights: WeightFormat::Int8,
+    }
+}
+
+/// A board as large as this answer takes it; one that is smaller gets another answer or a reason.
+#[test]
+fn auto_keeps_within_a_board() {
+    let model = prepared();
+    let calibrated = model.calibrated(AccuracyTools::default());
+    let options = QuantizeOptions { method: RangeMethod::MinMax, ..QuantizeOptions::default() };
+    let floor = Floor { min_sqnr_db: Some(25.0), max_accuracy_drop: None };
+    let Target::Board(board) = Target::parse("mps2-an386").unwrap() else { panic!("a board") };
+    let choose = |slot_bytes: usize, arena_bytes: usize| {
+        let mut board = board.clone();
+        board.model_slot.length = slot_bytes as u32;
+        board.budgets.arenas.truncate(1);
+        board.budgets.arenas[0].bytes = arena_bytes as u32;
+        let request = request(Target::Board(board), CostLimits::default());
+        let packing = PackOptions { isa: Some(Isa::Armv7em), ..PackOptions::default() };
+        let budget = Budget::new(&request, packing.clone()).unwrap();
+        let choice = model.search(&calibrated).choose(&options, &floor, &budget, &mut |_| {})?;
+        let options = QuantizeOptions { precisions: choice.precisions, ..options.clone() };
+        let graph = quantize(calibrated.graph.clone(), &calibrated.ranges, &options)?;
+        let (packed, planned) = finish(&request, graph)?.pack(&request, &packing)?;
+        Ok::<_, CompileError>((packed.bytes.len(), planned.arena_bytes))
+    };
+    let (image_bytes, arena_bytes) = choose(1 << 20, 1 << 20).unwrap();
+    assert_eq!(choose(image_bytes, arena_bytes).unwrap(), (image_bytes, arena_bytes));
+    for (slot, arena, words) in [(image_bytes * 3 / 5, 1 << 20, "image too large"), (1 << 20, 1024, "arena too small")]
+    {
+        let error = choose(slot, arena).unwrap_err();
+        assert_eq!((error.code(), error.is_refusal()), ("floor-not-reached", true));
+        let text = error.to_string();
+        assert!(text.contains(words) && text.contains("the best within gives SQNR "), "{text}");
+    }
+    match choose(image_bytes - 1, 1 << 20) {
+        Ok((other, _)) => assert!(other < image_bytes),
+        Err(error) => assert_eq!(error.code(), "floor-not-reached"),
     }
 }
 
@@ -136,18 +190,20 @@ fn auto_repairs_unbalanced_channels_with_few_layers() {
     let options = QuantizeOptions { method: RangeMethod::MinMax, ..QuantizeOptions::default() };
     let floor = Floor { min_sqnr_db: Some(25.0), max_accuracy_drop: Some(0.05) };
     let search = model.search(&calibrated);
-    let choice = search.choose(&options, &floor, &mut |_| {}).unwrap();
+    let request = request(Target::Host, CostLimits::default());
+    let budget = Budget::new(&request, PackOptions::default()).unwrap();
+    let choice = search.choose(&options, &floor, &budget, &mut |_| {}).unwrap();
     let layers: Vec<&str> = choice.raised.iter().map(|r| &*r.layer).collect();
     assert!(!layers.is_empty() && layers.len() <= 3, "{:#?}", choice.raised);
     assert!(choice.raised[0].reason.contains('%'));
     let chosen = QuantizeOptions { precisions: choice.precisions.clone(), ..options };
-    let methods = search.methods(&chosen, &mut |_| {}).unwrap();
+    let methods = search.methods("", &chosen, &mut |_| {}).unwrap();
     let (auto, int8, float) = (method(&methods, "auto"), method(&methods, "int8, minmax"), method(&methods, "float32"));
     assert!(auto.sqnr_db >= 25.0 && auto.accuracy >= Some(0.95), "{auto:?}");
     assert!(int8.image_bytes < auto.image_bytes && auto.image_bytes < float.image_bytes, "{methods:#?}");
     let easy = Floor { min_sqnr_db: Some(-50.0), max_accuracy_drop: None };
-    assert_eq!(search.choose(&chosen, &easy, &mut |_| {}).unwrap().raised, []);
-    let none = search.choose(&chosen, &Floor::default(), &mut |_| {}).unwrap_err();
+    assert_eq!(search.choose(&chosen, &easy, &budget, &mut |_| {}).unwrap().raised, []);
+    let none = search.choose(&chosen, &Floor::default(), &budget, &mut |_| {}).unwrap_err();
     assert!(none.to_string().contains("without a floor"), "{none}");
 }
 

@@ -6,6 +6,7 @@
 mod builder;
 mod elementwise;
 mod int16;
+mod int4;
 mod movement;
 mod moves;
 mod pairs;

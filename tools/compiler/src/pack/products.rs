@@ -1,6 +1,7 @@
 //! Convolutions, fully connected layers, matrix products: layouts, bias, multipliers.
 
 use super::PackError;
+use super::int4;
 use super::step::{Precision, StepPacker, limits_f32};
 use super::windows::window_record;
 use crate::choose::{ChannelArrays, Method, armv7em, mve, window_2d};
@@ -35,6 +36,9 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
 }
 
 fn pack_i8(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static str, PackError> {
+    if steps.method() == Method::Int4 {
+        return int4::pack(steps, node);
+    }
     match steps.isa() {
         Isa::Armv7em => return pack_i8_armv7em(steps, node),
         Isa::Mve => return pack_i8_mve(steps, node),
@@ -80,6 +84,7 @@ fn pack_i8_armv7em(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
     let stream = match method {
         Method::Direct => armv7em::stream(graph, node),
         Method::Winograd => armv7em::winograd_stream(graph, node),
+        Method::Int4 => None,
     };
     let stream = stream.ok_or_else(|| steps.error(node, "its weights do not fit the kernel that was chosen"))?;
     let arrays = [steps.array(node, ElementType::I32, &stream)?];

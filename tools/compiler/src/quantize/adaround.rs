@@ -5,7 +5,8 @@
 use crate::array::Array;
 use crate::graph::{Graph, Node, Operator, Origin, Window};
 use crate::runner::transposed;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What layers read during calibration: a few windows of each layer's input, by node name.
 ///
@@ -15,7 +16,12 @@ use std::collections::BTreeMap;
 pub struct LayerInputs {
     layers: BTreeMap<String, Windows>,
     random: u64,
+    /// What was learned already: a model is quantized many times when precisions are searched.
+    learned: Arc<Mutex<HashMap<Question, Vec<i8>>>>,
 }
+
+/// Node, scales, largest step.
+type Question = (String, Vec<u32>, i8);
 
 #[derive(Clone, Debug)]
 struct Windows {
@@ -49,7 +55,7 @@ impl LayerInputs {
             let windows = Windows { origin: input.origin.clone()?, shape, window, output, length, values: Vec::new() };
             Some((node.name.clone(), windows))
         });
-        LayerInputs { layers: layers.collect(), random: 1 }
+        LayerInputs { layers: layers.collect(), random: 1, learned: Arc::default() }
     }
 
     /// Takes some windows of an ONNX tensor's values.
@@ -113,16 +119,28 @@ impl Windows {
     }
 }
 
+/// What weights are rounded to.
+#[derive(Clone, Copy)]
+pub(super) struct Steps<'a> {
+    /// One per output channel.
+    pub scales: &'a [f32],
+    /// The largest step of a weight.
+    pub most: i8,
+}
+
 /// Steps for all weights of a layer, or `None` when nothing is known of what it reads.
-///
-/// `scales` are one per output channel.
 pub(super) fn round_weights(
     inputs: &LayerInputs,
     graph: &Graph,
     node: &Node,
     weights: &[f32],
-    scales: &[f32],
+    Steps { scales, most }: Steps<'_>,
 ) -> Option<Vec<i8>> {
+    let question = (node.name.clone(), scales.iter().map(|s| s.to_bits()).collect::<Vec<u32>>(), most);
+    let known = || inputs.learned.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(steps) = known().get(&question) {
+        return Some(steps.clone());
+    }
     let (windows, length) = inputs.of(&node.name)?;
     let channels = *graph.tensor(node.inputs[0]).shape.last()?;
     let n_outputs = scales.len();
@@ -144,10 +162,11 @@ pub(super) fn round_weights(
         let rows: Vec<f32> =
             windows.chunks_exact(length).flat_map(|w| taps.iter().map(|&(_, place)| w[place])).collect();
         let targets: Vec<f32> = taps.iter().map(|&(at, _)| weights[at] / scale).collect();
-        for (&(at, _), step) in taps.iter().zip(learn(&rows, &targets)) {
+        for (&(at, _), step) in taps.iter().zip(learn(&rows, &targets, most)) {
             steps[at] = step;
         }
     }
+    known().insert(question, steps.clone());
     Some(steps)
 }
 
@@ -158,15 +177,16 @@ pub(super) fn round_weights(
 /// `|rows (steps - w)|^2 / E + lambda * sum(1 - |2 h - 1|^beta)`, `E` being that of rounding to nearest and `beta` falling
 /// from 20 to 2, after which every h is near 0 or 1. What is left is rounded; then single weights are turned over as long
 /// as that lowers the error, and nearest wins where it was better.
-fn learn(rows: &[f32], weights: &[f32]) -> Vec<i8> {
+fn learn(rows: &[f32], weights: &[f32], most: i8) -> Vec<i8> {
+    let most = f32::from(most);
     let n = weights.len();
-    let nearest: Vec<f32> = weights.iter().map(|w| w.round().clamp(-127.0, 127.0)).collect();
+    let nearest: Vec<f32> = weights.iter().map(|w| w.round().clamp(-most, most)).collect();
     let nearest_error = error(rows, weights, &nearest);
     let as_steps = |steps: &[f32]| steps.iter().map(|&s| s as i8).collect();
     if nearest_error <= 0.0 {
         return as_steps(&nearest);
     }
-    let floors: Vec<f32> = weights.iter().map(|w| w.floor().clamp(-127.0, 126.0)).collect();
+    let floors: Vec<f32> = weights.iter().map(|w| w.floor().clamp(-most, most - 1.0)).collect();
     let logit = |(w, floor): (&f32, &f32)| {
         let share = ((w - floor).clamp(0.01, 0.99) + 0.1) / 1.2;
         (share / (1.0 - share)).ln()
@@ -273,7 +293,7 @@ mod tests {
                 let all = 1.0 + uniform(&mut state);
                 rows.extend((0..24).map(|_| all + 0.2 * uniform(&mut state)));
             }
-            let steps: Vec<f32> = learn(&rows, &weights).into_iter().map(f32::from).collect();
+            let steps: Vec<f32> = learn(&rows, &weights, 127).into_iter().map(f32::from).collect();
             let nearest: Vec<f32> = weights.iter().map(|w| w.round()).collect();
             assert!(steps.iter().zip(&weights).all(|(s, w)| (s - w).abs() <= 1.0));
             let (found, before) = (error(&rows, &weights, &steps), error(&rows, &weights, &nearest));
@@ -287,9 +307,9 @@ mod tests {
 
     #[test]
     fn weights_at_the_ends_stay_in_range() {
-        assert_eq!(learn(&[1.0, 1.0], &[127.0, -127.0]), [127, -127]);
-        let steps = learn(&[1.0, -1.0, 0.5, 2.0], &[126.6, -126.6]);
+        assert_eq!(learn(&[1.0, 1.0], &[127.0, -127.0], 127), [127, -127]);
+        let steps = learn(&[1.0, -1.0, 0.5, 2.0], &[126.6, -126.6], 127);
         assert!(steps.iter().all(|&s| (-127..=127).contains(&i32::from(s))), "{steps:?}");
-        assert_eq!(learn(&[0.0, 0.0], &[0.4, 0.6]), [0, 1]);
+        assert_eq!(learn(&[0.0, 0.0], &[0.4, 0.6], 127), [0, 1]);
     }
 }

@@ -11,7 +11,7 @@
 use super::channels::ChannelStatistics;
 use crate::array::Array;
 use crate::graph::{Clamp, Constant, Graph, Node, Operator, Origin, TensorId, Unary};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What was divided, by the new name of the ONNX tensor that the divided tensor would be.
@@ -47,7 +47,7 @@ fn divided(values: &Array, origin: &Origin, divisors: &[f32]) -> Array {
 }
 
 /// Two layers, and how unlike the channels between them were.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EqualisedPair {
     /// The layer whose outputs are divided.
     pub first: String,

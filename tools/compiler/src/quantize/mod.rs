@@ -50,6 +50,35 @@ pub struct QuantizeOptions {
     pub without_range: WithoutRange,
     /// What is done about the error of rounded weights.
     pub corrections: Corrections,
+    /// Steps of the weights of layers on int8.
+    pub weights: WeightFormat,
+}
+
+/// How many steps the weights of convolutions and fully connected layers on int8 have; those on int16 have int8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// -127 to 127.
+    #[default]
+    Int8,
+    /// -7 to 7, packed two in a byte. Transposed convolutions have int8.
+    Int4,
+}
+
+impl WeightFormat {
+    /// The format of this name; `None` for others.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "int8" => Some(WeightFormat::Int8),
+            "int4" => Some(WeightFormat::Int4),
+            _ => None,
+        }
+    }
+
+    /// The largest step of weights that a node has at a level.
+    fn largest_step(self, operator: &Operator, level: Level) -> i8 {
+        let is_int4 = self == WeightFormat::Int4 && level == Level::Int8;
+        if is_int4 && !matches!(operator, Operator::ConvTranspose2d { .. }) { 7 } else { 127 }
+    }
 }
 
 /// What is done about the error that rounding makes in layers with weights.
@@ -206,7 +235,7 @@ fn in_precisions(
     let own = own_ranges(graph, ranges, options.method, &levels, &masks)?;
     let without = share::activations(graph, own, levels)?;
     if without.is_empty() {
-        weights::constants(graph, &options.corrections)?;
+        weights::constants(graph, &options.corrections, options.weights)?;
         graph.compact();
     }
     Ok(without)

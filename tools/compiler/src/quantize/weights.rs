@@ -1,8 +1,8 @@
 //! Constants in int8 and int32.
 
-use super::adaround::round_weights;
+use super::adaround::{Steps, round_weights};
 use super::channels::{ChannelStatistics, Channels};
-use super::{Corrections, Level, QuantizeError, Range};
+use super::{Corrections, Level, QuantizeError, Range, WeightFormat};
 use crate::graph::{Constant, Graph, Node, Operator, Quantization, Tensor, TensorId};
 use tinfer::tensor::{ElementType, quantize_i8};
 
@@ -10,7 +10,11 @@ use tinfer::tensor::{ElementType, quantize_i8};
 ///
 /// # Errors
 /// [`QuantizeError::NotConstant`]
-pub(super) fn constants(graph: &mut Graph, corrections: &Corrections) -> Result<(), QuantizeError> {
+pub(super) fn constants(
+    graph: &mut Graph,
+    corrections: &Corrections,
+    format: WeightFormat,
+) -> Result<(), QuantizeError> {
     for idx in 0..graph.nodes.len() {
         let node = graph.nodes[idx].clone();
         if !has_steps(graph, &node) {
@@ -21,7 +25,8 @@ pub(super) fn constants(graph: &mut Graph, corrections: &Corrections) -> Result<
             | Operator::ConvTranspose2d { .. }
             | Operator::DepthwiseConv2d { .. }
             | Operator::FullyConnected { .. } => {
-                layer(graph, idx, &node, corrections)?;
+                let most = format.largest_step(&node.operator, level_of(graph, &node));
+                layer(graph, idx, &node, corrections, most)?;
             }
             // Their factors become steps of the output when they are packed.
             Operator::Normalization(_) => {}
@@ -69,8 +74,8 @@ fn operand(graph: &mut Graph, idx: usize, i: usize, id: TensorId) {
     replace(graph, idx, i, id, constant, quantization);
 }
 
-/// Weights per output channel and the bias of a node that multiplies.
-fn layer(graph: &mut Graph, idx: usize, node: &Node, corrections: &Corrections) -> Result<(), QuantizeError> {
+/// Weights per output channel, of at most `most` steps, and the bias of a node that multiplies.
+fn layer(graph: &mut Graph, idx: usize, node: &Node, corrections: &Corrections, most: i8) -> Result<(), QuantizeError> {
     let not_constant = |what| QuantizeError::NotConstant { node: node.name.clone(), what };
     let (input_scale, output_scale) = (scale_of(graph, node.inputs[0]), scale_of(graph, node.outputs[0]));
     let weights = graph.tensor(node.inputs[1]);
@@ -86,7 +91,7 @@ fn layer(graph: &mut Graph, idx: usize, node: &Node, corrections: &Corrections) 
         Some(Some(Constant::I32(_))) => Bias::Quantized,
         Some(_) => return Err(not_constant("bias")),
     };
-    let channel = Channel { input_scale, output_scale };
+    let channel = Channel { input_scale, output_scale, most };
     let scales = match (&weights.constant, &weights.quantization) {
         (Some(Constant::F32(values)), own) => {
             let scales: Vec<f32> = match (own, &bias) {
@@ -99,8 +104,10 @@ fn layer(graph: &mut Graph, idx: usize, node: &Node, corrections: &Corrections) 
                 (_, Bias::Quantized) => return Err(not_constant("weights")),
             };
             let learned = corrections.inputs.as_ref().filter(|_| own.is_none());
-            let learned = learned.and_then(|inputs| round_weights(inputs, graph, node, values, &scales));
-            let quantized = learned.unwrap_or_else(|| quantize_weights(values, &scales, axis));
+            let learned =
+                learned.and_then(|inputs| round_weights(inputs, graph, node, values, Steps { scales: &scales, most }));
+            let most = if own.is_some() { i8::MAX } else { most };
+            let quantized = learned.unwrap_or_else(|| quantize_weights(values, Steps { scales: &scales, most }, axis));
             if let (Bias::Real(bias), Some(statistics)) = (&mut bias, &corrections.statistics) {
                 correct_bias(bias, statistics, graph, node, &Rounded { values, steps: &quantized, scales: &scales });
             }
@@ -189,22 +196,36 @@ fn given_scales(own: &Quantization, values: &[f32], n_channels: usize, axis: usi
 struct Channel {
     input_scale: f64,
     output_scale: f64,
+    /// The largest step of a weight.
+    most: i8,
 }
 
 impl Channel {
     /// # Algorithm
-    /// The largest weight becomes 127. Larger scales are taken where the bias would not fit its share of the
+    /// The largest weight becomes 127. With so few steps as int4 has, the scale is the one with the least square error, which
+    /// cuts large weights off ([`least_error`]). Larger scales are taken where the bias would not fit its share of the
     /// accumulator; the weights then lose steps only where the bias outweighs them a million times. A channel
     /// whose weights are all zero has a scale at which its bias is exact to a 1024th of an output step.
     fn weight_scale(&self, filter: &[f32], bias: f32) -> f32 {
         let largest = filter.iter().fold(0.0, |m: f64, &w| m.max(f64::from(w).abs()));
         let for_weights = match largest > 0.0 {
-            true => largest / 127.0,
+            true if self.most < i8::MAX => least_error(filter, largest, f64::from(self.most)),
+            true => largest / f64::from(self.most),
             false => self.output_scale / self.input_scale / 1024.0,
         };
         let for_bias = f64::from(bias).abs() / self.input_scale / LARGEST_BIAS;
         (for_weights.max(for_bias) as f32).clamp(SMALLEST_SCALE, f32::MAX)
     }
+}
+
+/// The scale with the least square error of rounded weights, of 40 between half of what the largest weight needs and that.
+fn least_error(filter: &[f32], largest: f64, most: f64) -> f64 {
+    let error = |scale: f64| -> f64 {
+        let steps = |w: &f32| (f64::from(*w) / scale).round().clamp(-most, most);
+        filter.iter().map(|w| (scale * steps(w) - f64::from(*w)).powi(2)).sum()
+    };
+    let scales = (40..=80).rev().map(|share| largest / most * f64::from(share) / 80.0);
+    scales.min_by(|&a, &b| error(a).total_cmp(&error(b))).unwrap_or(largest / most)
 }
 
 fn filters(values: &[f32], n_channels: usize, axis: usize) -> Vec<Vec<f32>> {
@@ -218,11 +239,12 @@ fn filters(values: &[f32], n_channels: usize, axis: usize) -> Vec<Vec<f32>> {
     (0..n_channels).map(channel).collect()
 }
 
-fn quantize_weights(values: &[f32], scales: &[f32], axis: usize) -> Vec<i8> {
+fn quantize_weights(values: &[f32], Steps { scales, most }: Steps<'_>, axis: usize) -> Vec<i8> {
+    let least = if most == i8::MAX { i8::MIN } else { -most };
     let filter = values.len() / scales.len();
     let quantize = |(i, &value): (usize, &f32)| {
         let channel = if axis == 0 { i / filter } else { i % scales.len() };
-        quantize_i8(f64::from(value), f64::from(scales[channel]), 0)
+        quantize_i8(f64::from(value), f64::from(scales[channel]), 0).clamp(least, most)
     };
     values.iter().enumerate().map(quantize).collect()
 }

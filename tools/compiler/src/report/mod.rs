@@ -1,12 +1,13 @@
 //! What `tinfer verify` found, as one page for people: it needs no network and no other file.
 //!
 //! ```text
-//! Evidence (collected while the samples run) + ImageReport + Dataflow -> views, with plots -> page.html -> file
+//! Evidence (collected while the samples run) + ImageReport + Dataflow + Conversion -> views, with plots -> page.html -> file
 //! ```
 //! Views hold text and numbers only; the template escapes every one of them. Plots are made by plotters with the colours
 //! of `palette`, which the style sheet maps to those of a light or a dark page.
 
 mod confusion;
+mod conversion;
 mod dataflow;
 mod evidence;
 mod layer_table;
@@ -21,7 +22,9 @@ mod ranges;
 mod tests;
 mod worst;
 
+pub(crate) use conversion::Conversion;
 pub(crate) use evidence::Evidence;
+pub(crate) use numbers::significant;
 
 use crate::aligned::AlignedBytes;
 use crate::error::CompileError;
@@ -42,12 +45,13 @@ pub(crate) fn write(
     bytes: &AlignedBytes,
     report: &VerifyReport,
     evidence: &Evidence,
+    conversion: Option<&Conversion>,
 ) -> Result<(), CompileError> {
     let image = inspect_image(&request.image, bytes)?;
     let not_an_image = |reason| CompileError::NotAnImage { path: request.image.display().to_string(), reason };
     let runner = ImageRunner::new(bytes).map_err(not_an_image)?;
     let dataflow = Dataflow::of(runner.image(), &runner.layers());
-    let page = page::Page::new(request, &image, report, evidence, &dataflow).and_then(|page| page.render());
+    let page = page::Page::new(request, &image, report, evidence, conversion, &dataflow).and_then(|page| page.render());
     let failed = |e: RenderError| CompileError::File {
         action: "write",
         path: path.display().to_string(),

@@ -35,7 +35,7 @@ pub(super) fn percent(part: f64) -> String {
 }
 
 /// Three significant digits, without an exponent where that is short.
-pub(super) fn significant(value: f64) -> String {
+pub(crate) fn significant(value: f64) -> String {
     let magnitude = value.abs();
     if value == 0.0 {
         return "0".into();

@@ -2,6 +2,7 @@
 
 use super::RenderError;
 use super::confusion::ConfusionView;
+use super::conversion::{Conversion, ConversionView};
 use super::dataflow::Dataflow;
 use super::evidence::Evidence;
 use super::layer_table::LayerRow;
@@ -26,6 +27,7 @@ pub(super) struct Page {
     warnings: Vec<String>,
     summary: Vec<Fact>,
     outputs: Vec<OutputRow>,
+    conversion: Option<ConversionView>,
     graph: GraphView,
     memory: Option<MemoryView>,
     has_device: bool,
@@ -63,6 +65,7 @@ impl Page {
         image: &ImageReport,
         report: &VerifyReport,
         evidence: &Evidence,
+        conversion: Option<&Conversion>,
         dataflow: &Dataflow,
     ) -> Result<Self, RenderError> {
         let output = |o: &crate::verify::OutputReport| OutputRow {
@@ -81,6 +84,7 @@ impl Page {
             warnings: report.warnings.clone(),
             summary: summary(request, image, report),
             outputs: report.outputs.iter().map(output).collect(),
+            conversion: conversion.map(|c| ConversionView::new(c, image, report)),
             graph: GraphView::new(dataflow, &image.layers),
             memory: MemoryView::new(dataflow)?,
             has_device: report.device.is_some(),
@@ -101,6 +105,7 @@ impl Page {
         environment.add_template("page.html", include_str!("page.html"))?;
         environment.add_template("graph.html", include_str!("graph.html"))?;
         environment.add_template("memory.html", include_str!("memory.html"))?;
+        environment.add_template("conversion.html", include_str!("conversion.html"))?;
         environment.add_template("samples.html", include_str!("samples.html"))?;
         Ok(environment.get_template("page.html")?.render(self)?)
     }
