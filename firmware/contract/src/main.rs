@@ -13,7 +13,6 @@ use core::panic::PanicInfo;
 use cortex_m::singleton;
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use tinfer::kernels::contract::{self, EMULATOR_CASES, EMULATOR_SEED, Failure, Memory, Tally, comparisons};
-use tinfer::preprocess;
 use tinfer_cortex_m::semihosting;
 
 #[entry]
@@ -36,7 +35,7 @@ fn run(memory: &mut Memory) -> Result<(), Failure> {
     for tally in contract::digests(EMULATOR_CASES, EMULATOR_SEED)? {
         portable(&tally);
     }
-    match preprocess::contract::digest(EMULATOR_CASES, EMULATOR_SEED) {
+    match contract::pictures(EMULATOR_CASES, EMULATOR_SEED) {
         Some(tally) => portable(&tally),
         None => line(format_args!("preprocess: a picture is refused")),
     }

@@ -24,6 +24,7 @@ mod comparison;
 pub mod comparisons;
 mod edges;
 mod layers;
+mod pictures;
 mod random;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ use crate::kernels::geometry::{Conv2d, MatMul, StridedLoops, Window2d};
 use crate::kernels::parameters::{ChannelsI8, OutputF32};
 use crate::kernels::portable::{self, AddI8, AveragePoolI8, BatchMatMulI8, BinaryF32, Divisor, MulI8, UnaryF32};
 
-pub(crate) use random::Random;
+use random::Random;
 
 pub use comparison::{Comparison, Fast, Kernel, MOST_DRAWS, Memory, Needs, Overlap, Places, Report};
 pub use edges::{Edge, Edges};
@@ -42,6 +43,7 @@ pub use layers::{
     AddLayer, AveragePool2dLayer, BatchMatMulLayer, Channels, Conv2dLayer, DepthwiseConv2dLayer, FullyConnectedLayer,
     MaxPool2dLayer, MulLayer,
 };
+pub use pictures::pictures;
 
 /// One implementation of every kernel, on the portable layouts.
 ///
@@ -211,7 +213,7 @@ const CAPACITY: usize = 1536;
 
 /// FNV-1a (Fowler, Noll, Vo) over words of 32 bits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Digest(u64);
+struct Digest(u64);
 
 impl Default for Digest {
     fn default() -> Self {
@@ -220,11 +222,11 @@ impl Default for Digest {
 }
 
 impl Digest {
-    pub(crate) fn add(&mut self, word: u32) {
+    fn add(&mut self, word: u32) {
         self.0 = (self.0 ^ u64::from(word)).wrapping_mul(FNV_PRIME);
     }
 
-    pub(crate) fn value(self) -> u64 {
+    fn value(self) -> u64 {
         self.0
     }
 }

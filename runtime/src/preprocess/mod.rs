@@ -5,7 +5,6 @@
 //! ```
 //! Pixels are computed one by one as the input is filled: no buffer for a picture of another size is needed.
 
-pub mod contract;
 mod frame;
 pub mod image;
 mod otsu;

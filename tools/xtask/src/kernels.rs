@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tinfer::isa::Isa;
 use tinfer::kernels::contract::{self, EMULATOR_CASES, EMULATOR_SEED, Memory, comparisons};
-use tinfer::preprocess;
 use tinfer_build::Board;
 
 use crate::firmware;
@@ -71,7 +70,7 @@ impl Line {
 
 fn portable_lines() -> Result<Vec<Line>> {
     let tallies = contract::digests(EMULATOR_CASES, EMULATOR_SEED).map_err(|failure| anyhow::anyhow!("{failure}"))?;
-    let pictures = preprocess::contract::digest(EMULATOR_CASES, EMULATOR_SEED).context("a picture is refused")?;
+    let pictures = contract::pictures(EMULATOR_CASES, EMULATOR_SEED).context("a picture is refused")?;
     Ok(tallies
         .iter()
         .chain([&pictures])

@@ -4,16 +4,16 @@ use crate::fixed_point::{PairMultiplier, Requantizer};
 use crate::kernels::parameters::{OutputF32, OutputI8};
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
-pub(crate) struct Random {
+pub(super) struct Random {
     state: u64,
 }
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    pub(crate) fn bits(&mut self) -> u64 {
+    pub(super) fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -21,22 +21,22 @@ impl Random {
     }
 
     /// In `0..n`; 0 when `n` is 0.
-    pub(crate) fn below(&mut self, n: u32) -> u32 {
+    pub(super) fn below(&mut self, n: u32) -> u32 {
         ((self.bits() >> 32).wrapping_mul(u64::from(n)) >> 32) as u32
     }
 
     /// In `low..=high`.
-    pub(crate) fn range(&mut self, low: u32, high: u32) -> u32 {
+    pub(super) fn range(&mut self, low: u32, high: u32) -> u32 {
         low + self.below(high + 1 - low)
     }
 
-    pub(crate) fn one_in(&mut self, n: u32) -> bool {
+    pub(super) fn one_in(&mut self, n: u32) -> bool {
         self.below(n) == 0
     }
 
     /// Anything, extremes only, small values, or one value throughout. The quantizer keeps weights in -127..=127;
     /// kernels must bear -128 too.
-    pub(crate) fn fill_bytes(&mut self, target: &mut [i8]) {
+    pub(super) fn fill_bytes(&mut self, target: &mut [i8]) {
         let style = self.below(5);
         let constant = self.bits() as i8;
         for t in target {
@@ -52,7 +52,7 @@ impl Random {
     }
 
     /// Plain numbers, huge, denormal, with any bits at all (NaN, infinities) or negative zeros between.
-    pub(crate) fn fill_floats(&mut self, target: &mut [f32]) {
+    pub(super) fn fill_floats(&mut self, target: &mut [f32]) {
         let style = self.below(8);
         for t in target {
             let bits = self.bits();
@@ -67,7 +67,7 @@ impl Random {
         }
     }
 
-    pub(crate) fn zero_point(&mut self) -> i32 {
+    pub(super) fn zero_point(&mut self) -> i32 {
         match self.below(4) {
             0 => -128,
             1 => 127,
@@ -77,7 +77,7 @@ impl Random {
     }
 
     /// Output range: full, from the zero point up (Relu), or narrow.
-    pub(crate) fn output(&mut self) -> OutputI8 {
+    pub(super) fn output(&mut self) -> OutputI8 {
         let zero_point = self.zero_point();
         let (min, max) = match self.below(3) {
             0 => (-128, 127),
@@ -90,7 +90,7 @@ impl Random {
         OutputI8 { zero_point, min, max }
     }
 
-    pub(crate) fn limits(&mut self) -> OutputF32 {
+    pub(super) fn limits(&mut self) -> OutputF32 {
         match self.below(3) {
             0 => OutputF32::UNBOUNDED,
             1 => OutputF32 { min: 0.0, max: f32::INFINITY },
@@ -99,7 +99,7 @@ impl Random {
     }
 
     /// A factor that brings accumulators of about `magnitude` to the int8 range; now and then any factor at all.
-    pub(crate) fn requantizer(&mut self, magnitude: u32) -> Requantizer {
+    pub(super) fn requantizer(&mut self, magnitude: u32) -> Requantizer {
         let multiplier = match self.below(16) {
             0 => 0,
             1 => i32::MAX,
@@ -114,12 +114,12 @@ impl Random {
     }
 
     /// A factor that brings accumulators of about `magnitude` to the int8 range, saturating now and then.
-    pub(crate) fn usual_requantizer(&mut self, magnitude: u32) -> Requantizer {
+    pub(super) fn usual_requantizer(&mut self, magnitude: u32) -> Requantizer {
         let multiplier = (1 << 30) | (self.bits() as i32 & 0x3fff_ffff);
         Requantizer { multiplier, shift: (24 + magnitude.max(1).ilog2() + self.below(4)).min(62) as u8 }
     }
 
-    pub(crate) fn pair(&mut self) -> PairMultiplier {
+    pub(super) fn pair(&mut self) -> PairMultiplier {
         const MAX: u32 = PairMultiplier::MAX_MULTIPLIER as u32;
         let shift = if self.one_in(4) { self.range(1, 30) } else { self.range(18, 22) };
         let mut factor = || match self.below(6) {

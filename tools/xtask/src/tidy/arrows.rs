@@ -47,7 +47,7 @@ const RUNTIME: [(&str, &[&str]); 9] = [
     ("fixed_point", FOUNDATION),
     ("preprocess", &["error", "isa", "tensor", "fixed_point", "preprocess"]),
     ("security", &["error", "isa", "tensor", "fixed_point", "security", "image"]),
-    ("kernels", &["error", "isa", "tensor", "fixed_point", "kernels"]),
+    ("kernels", &["error", "isa", "tensor", "fixed_point", "preprocess", "kernels"]),
     ("image", &["error", "isa", "tensor", "fixed_point", "preprocess", "image"]),
     ("operators", &["error", "isa", "tensor", "fixed_point", "preprocess", "kernels", "image", "operators"]),
 ];

@@ -1,14 +1,14 @@
-//! Pictures that every machine must bring to the same input, bit by bit: see [`crate::kernels::contract`].
+//! Pictures that every machine must bring to the same input, bit by bit.
 
-use super::{Binarise, Channels, Fit, ImagePreprocess, Picture, PixelFormat, PixelOrder, Resize};
-use crate::kernels::contract::{Digest, Random, Tally};
+use super::{Digest, Random, Tally};
+use crate::preprocess::{Binarise, Channels, Fit, ImagePreprocess, Picture, PixelFormat, PixelOrder, Resize};
 use crate::tensor::Quantization;
 
 /// Pictures of every format, from one pixel to [`LONGEST`] on a side, as inputs of every kind; what they become, as a
 /// digest.
 ///
 /// `None` when a picture is refused: none of them should be.
-pub fn digest(n_cases: u32, seed: u64) -> Option<Tally> {
+pub fn pictures(n_cases: u32, seed: u64) -> Option<Tally> {
     let mut random = Random::new(seed);
     let mut digest = Digest::default();
     let (mut pixels, mut reals, mut steps) = ([0i8; BYTES], [0f32; VALUES], [0i8; VALUES]);
@@ -76,10 +76,10 @@ mod tests {
 
     #[test]
     fn no_picture_is_refused_and_seeds_matter() {
-        let a = digest(300, 1).unwrap();
+        let a = pictures(300, 1).unwrap();
         assert_eq!((a.kernel, a.cases), ("preprocess", 300));
-        assert_eq!(digest(300, 1), Some(a));
-        assert_ne!(digest(300, 2).unwrap().digest, a.digest);
-        assert_ne!(digest(301, 1).unwrap().digest, a.digest);
+        assert_eq!(pictures(300, 1), Some(a));
+        assert_ne!(pictures(300, 2).unwrap().digest, a.digest);
+        assert_ne!(pictures(301, 1).unwrap().digest, a.digest);
     }
 }
