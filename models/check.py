@@ -53,7 +53,7 @@ def problems(model: str) -> list:
     calibration = np.load(folder / about["calibration"]["file"])[entry.name]
     if calibration.dtype != TYPES[entry.type] or list(calibration.shape[1:]) != entry.shape[1:]:
         found.append(f"calibration: {calibration.dtype} {calibration.shape} for input {entry.shape}")
-    if "labels" in about["model"]:
+    if about["model"]["task"] == "classification":
         found += wrong_samples(folder, about, session)
 
     test = evaluation.test_set(model)
