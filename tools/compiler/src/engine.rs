@@ -11,6 +11,7 @@ use crate::model_toml::ModelToml;
 use crate::quantize::{RangeMethod, WeightFormat};
 use crate::runner::ImageRunner;
 use crate::samples::{Sample, Samples, load_samples};
+use crate::spare_rows::filled;
 use crate::target::Target;
 use crate::trim::ConstantChannels;
 use serde::Serialize;
@@ -146,7 +147,7 @@ pub fn arrays(sample: &Sample) -> Vec<Array> {
 }
 
 /// Outputs of several samples as one array each: `[N, *shape[1..]]` where the first dimension is a batch,
-/// `[N, *shape]` where it is not; a single sample keeps its shape.
+/// `[N, *shape]` where it is not; a single sample keeps its shape. Rows of -1 fill up samples that have fewer.
 pub fn stack(outputs: &[Interface], samples: Vec<Vec<Array>>) -> Vec<NamedArray> {
     let mut columns: Vec<Vec<Array>> = outputs.iter().map(|_| Vec::with_capacity(samples.len())).collect();
     for sample in samples {
@@ -160,7 +161,10 @@ pub fn stack(outputs: &[Interface], samples: Vec<Vec<Array>>) -> Vec<NamedArray>
 
 fn stack_one(batched: bool, samples: Vec<Array>) -> Option<Array> {
     let n = samples.len();
-    let mut samples = samples.into_iter();
+    // What a file calls a batch is none where samples have rows of their own.
+    let batched = batched && samples.iter().all(|s| s.shape.first() == Some(&1));
+    let widest = samples.iter().map(|s| &s.shape).max_by_key(|shape| shape.first().copied())?.clone();
+    let mut samples = samples.into_iter().map(|sample| filled(sample, &widest));
     let Array { mut shape, mut data } = samples.next()?;
     for sample in samples {
         append(&mut data, sample.data);
@@ -211,6 +215,15 @@ mod tests {
         check(&[4, 2], false, 1, &[4, 2]);
         check(&[4, 2], false, 3, &[3, 4, 2]);
         check(&[], false, 2, &[2]);
+    }
+
+    #[test]
+    fn samples_with_fewer_rows_are_filled_up() {
+        let rows = |n: usize| vec![Array::new(vec![n, 2], ArrayData::I64(vec![n as i64; 2 * n]))];
+        // A result of unknown shape looks like a batch.
+        let stacked = stack(&[output(&[], true)], vec![rows(1), rows(2), rows(0)]);
+        let expected = vec![1, 1, -1, -1, 2, 2, 2, 2, -1, -1, -1, -1];
+        assert_eq!(stacked[0].array, Array::new(vec![3, 2, 2], ArrayData::I64(expected)));
     }
 
     #[test]

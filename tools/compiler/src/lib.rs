@@ -24,6 +24,7 @@ pub mod quantize;
 pub mod report;
 pub mod runner;
 pub mod samples;
+mod spare_rows;
 pub mod strip_rows;
 pub mod target;
 pub mod trim;
