@@ -39,7 +39,10 @@ def problems(model: str) -> list:
     about = tomllib.loads((folder / "model.toml").read_text())
     file = folder / about["model"]["file"]
     found = []
-    for path in (file, folder / about["calibration"]["file"]):
+    files = [about["model"]["file"], about["calibration"]["file"]]
+    if "quantized" in about:
+        files.append(about["quantized"]["file"])
+    for path in (folder / name for name in files):
         size, limit = path.stat().st_size, FILE_LIMITS_BYTES[path.suffix]
         if size > limit:
             found.append(f"{path.name}: {size} bytes, at most {limit} are allowed")

@@ -56,7 +56,11 @@ fn model(name: &str) -> PathBuf {
 #[test]
 fn models_of_the_project() {
     check(&model("digits-cnn"), 1.0, 0.0);
+    check(&model("fashion-generator"), 1.0, 0.0);
+    check(&model("fashion-mobilenet"), 1.0, 0.0);
     check(&model("fashion-resnet8"), 1.0, 0.0);
+    check(&model("fashion-vgg"), 1.0, 0.0);
+    check(&model("series-autoencoder"), 1.0, 0.0);
 }
 
 #[test]

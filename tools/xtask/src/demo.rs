@@ -106,10 +106,10 @@ impl Converted {
 
 /// What `tinfer verify` answers.
 #[derive(Deserialize)]
-pub struct Verified {
+struct Verified {
     samples: u64,
     outputs: Vec<Output>,
-    pub accuracy: Option<Accuracy>,
+    accuracy: Option<Accuracy>,
 }
 
 #[derive(Deserialize)]
@@ -131,7 +131,7 @@ pub struct Accuracy {
 
 impl Verified {
     /// One line per output.
-    pub fn print(&self) {
+    fn print(&self) {
         println!("{} samples", self.samples);
         for Output { name, sqnr_db, max_abs_error, top1_agreement } in &self.outputs {
             let agreement = top1_agreement.map(|share| format!(", same class in {:.1} %", share * 100.0));

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::demo::{Accuracy, Verified};
+use crate::demo::Accuracy;
 use crate::process;
 use crate::project::Project;
 use crate::setup;
@@ -71,12 +71,9 @@ impl Model<'_> {
             broken.extend(self.on_board(&onnx, &image, &about.calibration.file)?);
         }
         let Some(test_set) = self.test_set()? else { return Ok(broken) };
-        let found = match about.model.task.as_str() {
-            "classification" => self.verified(&onnx, &image, &test_set)?,
-            _ => Accuracy {
-                reference: self.measured(&onnx, &["--backend", "tract"], &test_set)?,
-                image: self.measured(&image, &[], &test_set)?,
-            },
+        let found = Accuracy {
+            reference: self.measured(&onnx, &["--backend", "tract"], &test_set)?,
+            image: self.measured(&image, &[], &test_set)?,
         };
         println!("{}: float {:.4}, int8 {:.4}", about.model.measure(), found.reference, found.image);
         broken.extend(about.accuracy.broken_by(self.name, &found));
@@ -86,7 +83,8 @@ impl Model<'_> {
             if on_board {
                 broken.extend(self.on_board(&onnx, &image, &about.calibration.file)?);
             }
-            let found = self.verified(&onnx, &image, &test_set)?.image;
+            // Its float model was judged above; against its own quantized one only its task says how good it is.
+            let found = self.measured(&image, &[], &test_set)?;
             println!("{}: {found:.4}, promised {accuracy:.4}", file.display());
             if found < accuracy - QUANTIZED_TOLERANCE {
                 broken.push(format!("{}: {found:.4}, promised {accuracy:.4}", file.display()));
@@ -116,15 +114,6 @@ impl Model<'_> {
         Ok(image)
     }
 
-    /// Shares of right answers of a classifier.
-    fn verified(&self, onnx: &Path, image: &Path, test_set: &Path) -> Result<Accuracy> {
-        let verified: Verified = self.tinfer.ask(|command| {
-            command.arg("verify").arg(onnx).arg(image).arg("--inputs").arg(test_set);
-        })?;
-        verified.print();
-        verified.accuracy.context("the test set has no labels")
-    }
-
     /// How good the answers of an ONNX file or an image are, as `metrics.py` says.
     fn measured(&self, file: &Path, options: &[&str], test_set: &Path) -> Result<f64> {
         let outputs = self.tinfer.folder.join(format!("{}-outputs.npz", self.name));
@@ -143,7 +132,7 @@ impl Model<'_> {
         let verified: OnBoard = self.tinfer.ask(|command| {
             command.arg("verify").arg(onnx).arg(image).arg("--inputs").arg(inputs);
             // How near the answers are is judged on the test set.
-            command.args(["--on", &format!("emulator:{BOARD}"), "--device-samples", "2", "--min-sqnr", "0"]);
+            command.args(["--on", &format!("emulator:{BOARD}"), "--device-samples", "2", "--min-sqnr", "-200"]);
         })?;
         let Bits { bit_exact, instructions_per_inference: n_instructions } = verified.device;
         println!("{BOARD}: {n_instructions} instructions, {}", if bit_exact { "same bits" } else { "OTHER BITS" });

@@ -243,7 +243,7 @@ fn a_broken_picture_is_named_when_it_is_read() {
 
 #[test]
 fn shipped_pictures_and_calibration_sets_are_recognised_by_their_models() {
-    for model in ["digits-cnn", "fashion-resnet8"] {
+    for model in ["digits-cnn", "fashion-mobilenet", "fashion-resnet8", "fashion-vgg", "mail-bert"] {
         let onnx = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../models/{model}/{model}.onnx"));
         let about = ModelToml::beside(&onnx).unwrap().unwrap();
         let imported = crate::import::import(&onnx, &Default::default()).unwrap();
