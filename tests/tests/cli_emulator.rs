@@ -44,6 +44,29 @@ fn the_board_computes_the_bits_of_this_machine() {
 }
 
 #[test]
+fn the_page_shows_what_the_board_drew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| root().join("models/fashion-generator").join(name).display().to_string();
+    let (onnx, samples) = (file("fashion-generator.onnx"), file("calibration.npz"));
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (image, page) = (path("m.tnf"), path("out.html"));
+    tinfer(&["convert", &onnx, "-o", &image, "--target", "mps2-an386"]).ok();
+    let verify = ["verify", &onnx, &image, "--inputs", &samples, "--on", "emulator:mps2-an386", "--report", &page];
+    let Some(told) = with_emulator(&[&verify[..], &["--device-samples", "2"]].concat()) else { return };
+    assert_eq!(told.ok().json()["device"]["bit_exact"], true);
+    let page = std::fs::read_to_string(page).unwrap();
+    let drawn = |who: &str, i: usize| {
+        let (before, _) = page.split_once(&format!("\" alt=\"{who} {i}\""))?;
+        Some(before.rsplit_once('"')?.1.to_string())
+    };
+    for i in 0..2 {
+        let [float, host, device] = ["float", "host", "device"].map(|who| drawn(who, i).unwrap());
+        assert!(device.starts_with("data:image/png;base64,") && device == host && host != float, "sample {i}");
+    }
+    assert_eq!((drawn("device", 2), drawn("host", 11).is_some(), drawn("host", 12)), (None, true, None));
+}
+
+#[test]
 fn float_and_int8_images_have_the_same_bits_on_every_emulated_board() {
     let folder = tempfile::tempdir().unwrap();
     for (model, precision, weights, board) in [

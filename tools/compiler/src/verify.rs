@@ -237,17 +237,21 @@ impl<'i> Setup<'i> {
             self.accuracy[0].add(&a, label);
             self.accuracy[1].add(&b, label);
         }
+        let on_device = match device {
+            Some(run) => {
+                let encoded = self.runner.encode_inputs(&inputs).map_err(CompileError::from)?;
+                let seen = run(&encoded)?;
+                let outputs = seen.outputs.iter().enumerate();
+                let outputs = outputs.map(|(i, b)| Ok(self.runner.decode_output(i, b)?));
+                let outputs = outputs.collect::<Result<Vec<Array>, CompileError>>()?;
+                let comparison = self.device.get_or_insert_with(|| DeviceComparison::new(digests.len()));
+                comparison.add(&seen, &digests, outputs == found);
+                Some(outputs)
+            }
+            None => None,
+        };
         if let Some(evidence) = &mut self.evidence {
-            evidence.add(&sample, &self.layers, &expected, &found);
-        }
-        if let Some(run) = device {
-            let encoded = self.runner.encode_inputs(&inputs).map_err(CompileError::from)?;
-            let seen = run(&encoded)?;
-            let outputs = seen.outputs.iter().enumerate();
-            let same = outputs.map(|(i, b)| Ok(self.runner.decode_output(i, b)? == found[i]));
-            let same = same.collect::<Result<Vec<bool>, CompileError>>()?;
-            let same_outputs = same.len() == found.len() && same.into_iter().all(|s| s);
-            self.device.get_or_insert_with(|| DeviceComparison::new(digests.len())).add(&seen, &digests, same_outputs);
+            evidence.add(&sample, &self.layers, &expected, &found, on_device.as_deref());
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process;
 use crate::project::Project;
+use crate::setup;
 use crate::tinfer::Tinfer;
 
 /// What to draw.
@@ -43,11 +44,12 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     if faults.is_empty() { Ok(()) } else { bail!("{} windows have faults", faults.len()) }
 }
 
-/// Pages of the shipped models as int8 images for a board.
+/// Pages of some shipped models as int8 images for a board, where there is an emulator run on it.
 fn shipped(project: &Project) -> Result<Vec<PathBuf>> {
+    let on_board = setup::prepare(project, &setup::Options::silent_when_found(), &[setup::Purpose::Firmware])? == 0;
     let tinfer = Tinfer::build(project, "report")?;
     let mut pages = Vec::new();
-    for model in ["digits-cnn", "fashion-resnet8"] {
+    for model in ["digits-cnn", "fashion-resnet8", "fashion-generator"] {
         let home = project.root().join("models").join(model);
         let (onnx, image) = (home.join(format!("{model}.onnx")), tinfer.folder.join(format!("{model}.tnf")));
         let page = tinfer.folder.join(format!("{model}.html"));
@@ -57,6 +59,9 @@ fn shipped(project: &Project) -> Result<Vec<PathBuf>> {
         tinfer.ask::<serde_json::Value>(|c| {
             c.arg("verify").arg(&onnx).arg(&image).arg("--inputs").arg(home.join("calibration.npz"));
             c.arg("--report").arg(&page);
+            if on_board {
+                c.args(["--on", "emulator:mps2-an386", "--device-samples", "12"]);
+            }
         })?;
         pages.push(page);
     }

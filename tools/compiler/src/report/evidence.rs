@@ -1,6 +1,7 @@
 //! What the page shows beyond the numbers of `verify`, collected while the samples run.
 
 use super::confusion::{Confusion, ConfusionView};
+use super::drawn::{Drawn, DrawnOutput};
 use super::ranges::TensorRange;
 use super::worst::{Worst, WorstSample};
 use crate::array::Array;
@@ -17,7 +18,7 @@ use tinfer::tensor::{ElementType, Quantization};
 /// Everything that one pass over the samples tells.
 ///
 /// # Memory
-/// 32 KiB for each tensor and twelve samples, however many are added.
+/// 32 KiB for each tensor, and the pictures of two dozen samples, however many are added.
 pub(crate) struct Evidence {
     signature: Signature,
     /// One for each input.
@@ -28,6 +29,7 @@ pub(crate) struct Evidence {
     origins: Vec<Option<String>>,
     confusion: Option<Confusion>,
     worst: Worst,
+    drawn: Drawn,
     float_sqnr_db: HashMap<String, f64>,
 }
 
@@ -55,6 +57,7 @@ impl Evidence {
             results: results.collect(),
             confusion: signature.outputs.iter().find_map(|o| n_classes(&o.shape)).and_then(Confusion::new),
             worst: Worst::new(),
+            drawn: Drawn::new(&signature.outputs),
             float_sqnr_db: HashMap::new(),
             origins,
             signature,
@@ -62,7 +65,14 @@ impl Evidence {
     }
 
     /// Adds one sample, of which `layers` still hold what the float model computed.
-    pub(crate) fn add(&mut self, sample: &Sample, layers: &LayerComparison, expected: &[Array], found: &[Array]) {
+    pub(crate) fn add(
+        &mut self,
+        sample: &Sample,
+        layers: &LayerComparison,
+        expected: &[Array],
+        found: &[Array],
+        on_device: Option<&[Array]>,
+    ) {
         for (range, input) in self.inputs.iter_mut().zip(&sample.inputs) {
             range.histogram.add(&input.array.to_f32());
         }
@@ -78,6 +88,7 @@ impl Evidence {
             confusion.add(label, &a, &b);
         }
         self.worst.add(sample, &self.signature, expected, found);
+        self.drawn.add(expected, found, on_device);
     }
 
     /// How far the layers of a float32 image are from the float model, by ONNX tensor.
@@ -100,6 +111,10 @@ impl Evidence {
 
     pub(super) fn confusion(&self) -> Option<ConfusionView> {
         self.confusion.as_ref()?.view(&self.signature.labels)
+    }
+
+    pub(super) fn drawn(&self) -> Vec<DrawnOutput> {
+        self.drawn.view()
     }
 
     pub(super) fn worst(&self) -> Vec<WorstSample> {

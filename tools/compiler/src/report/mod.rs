@@ -9,6 +9,7 @@
 mod confusion;
 mod conversion;
 mod dataflow;
+mod drawn;
 mod evidence;
 mod layer_table;
 mod memory;

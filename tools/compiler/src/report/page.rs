@@ -4,6 +4,7 @@ use super::RenderError;
 use super::confusion::ConfusionView;
 use super::conversion::{Conversion, ConversionView};
 use super::dataflow::Dataflow;
+use super::drawn::DrawnOutput;
 use super::evidence::Evidence;
 use super::layer_table::LayerRow;
 use super::memory::MemoryView;
@@ -28,6 +29,7 @@ pub(super) struct Page {
     summary: Vec<Fact>,
     outputs: Vec<OutputRow>,
     conversion: Option<ConversionView>,
+    drawn: Vec<DrawnOutput>,
     graph: GraphView,
     memory: Option<MemoryView>,
     has_device: bool,
@@ -85,6 +87,7 @@ impl Page {
             summary: summary(request, image, report),
             outputs: report.outputs.iter().map(output).collect(),
             conversion: conversion.map(|c| ConversionView::new(c, image, report)),
+            drawn: evidence.drawn(),
             graph: GraphView::new(dataflow, &image.layers),
             memory: MemoryView::new(dataflow)?,
             has_device: report.device.is_some(),
@@ -103,6 +106,7 @@ impl Page {
         let mut environment = Environment::new();
         // The names' endings turn on escaping.
         environment.add_template("page.html", include_str!("page.html"))?;
+        environment.add_template("drawn.html", include_str!("drawn.html"))?;
         environment.add_template("graph.html", include_str!("graph.html"))?;
         environment.add_template("memory.html", include_str!("memory.html"))?;
         environment.add_template("conversion.html", include_str!("conversion.html"))?;

@@ -20,7 +20,9 @@ struct Pixels {
 
 /// The data URI of an array that looks like a picture: it has preprocessing, or one or three channels of sides that
 /// no list of classes and no window of a signal has.
-pub(super) fn data_uri(array: &Array, preprocess: Option<&ImagePreprocess>) -> Option<String> {
+///
+/// Without preprocessing it is drawn as light as `like` would be, so that two of the same kind can be compared.
+pub(super) fn data_uri(array: &Array, preprocess: Option<&ImagePreprocess>, like: &Array) -> Option<String> {
     let pixels = match preprocess {
         Some(p) => {
             let (width, height, n_channels) = (usize::from(p.width), usize::from(p.height), p.channels.count());
@@ -28,7 +30,7 @@ pub(super) fn data_uri(array: &Array, preprocess: Option<&ImagePreprocess>) -> O
         }
         None => pixels_of(&array.shape)?,
     };
-    let bytes = bytes(array, preprocess, &pixels);
+    let bytes = bytes(array, preprocess, like, &pixels);
     // A page needs no more detail than a screen shows; every n-th pixel keeps sharp edges.
     let stride = pixels.width.max(pixels.height).div_ceil(MOST_SIDE);
     let (width, height) = (pixels.width.div_ceil(stride), pixels.height.div_ceil(stride));
@@ -69,13 +71,14 @@ fn pixels_of(shape: &[usize]) -> Option<Pixels> {
     }
 }
 
-/// Values as pixels: back through the preprocessing, else 0 to 1 or 0 to 255 as they are, else from the least to the most.
-fn bytes(array: &Array, preprocess: Option<&ImagePreprocess>, pixels: &Pixels) -> Vec<u8> {
+/// Values as pixels: back through the preprocessing, else 0 to 1 or 0 to 255 as they are, else from the least to the most
+/// of `like`.
+fn bytes(array: &Array, preprocess: Option<&ImagePreprocess>, like: &Array, pixels: &Pixels) -> Vec<u8> {
     if let (ArrayData::U8(values), None) = (&array.data, preprocess) {
         return values.clone();
     }
-    let values = array.to_f32();
-    let finite = || values.iter().copied().filter(|v| v.is_finite());
+    let (values, like) = (array.to_f32(), like.to_f32());
+    let finite = || like.iter().copied().filter(|v| v.is_finite());
     let (min, max) = (finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max));
     let pixel = |i: usize, value: f32| match preprocess {
         Some(p) => {
@@ -141,7 +144,8 @@ mod tests {
         let picture = tinfer::preprocess::Picture::new(2, 1, PixelFormat::Rgb, &rgb).unwrap();
         for (order, shape) in [(PixelOrder::Interleaved, vec![1, 1, 2, 3]), (PixelOrder::Planar, vec![1, 3, 1, 2])] {
             preprocess.fill_f32(&picture, order, &mut values).unwrap();
-            let uri = data_uri(&Array::f32(shape, values.to_vec()), Some(&preprocess)).unwrap();
+            let array = Array::f32(shape, values.to_vec());
+            let uri = data_uri(&array, Some(&preprocess), &array).unwrap();
             assert_eq!(decoded(&uri).into_raw(), rgb, "{order:?}");
         }
     }
@@ -149,8 +153,21 @@ mod tests {
     #[test]
     fn large_pictures_are_thinned_and_odd_values_are_drawn() {
         let values = (0..400 * 320).map(|i| if i == 0 { f32::NAN } else { i as f32 - 50.0 }).collect();
-        let picture = decoded(&data_uri(&Array::f32(vec![400, 320], values), None).unwrap());
+        let array = Array::f32(vec![400, 320], values);
+        let picture = decoded(&data_uri(&array, None, &array).unwrap());
         assert_eq!((picture.width(), picture.height()), (107, 134));
-        assert_eq!(data_uri(&Array::f32(vec![1, 10], vec![0.0; 10]), None), None);
+        let scores = Array::f32(vec![1, 10], vec![0.0; 10]);
+        assert_eq!(data_uri(&scores, None, &scores), None);
+    }
+
+    #[test]
+    fn pictures_of_one_kind_have_the_same_shades() {
+        let array = |shade: f32| Array::f32(vec![8, 8], (0..64).map(|i| if i == 0 { -2.0 } else { shade }).collect());
+        let last = |shade: f32| {
+            let uri = data_uri(&array(shade), None, &array(2.0)).unwrap();
+            decoded(&uri).get_pixel(7, 7).0[0]
+        };
+        // From -2, black, to 2, white; lighter is not drawn.
+        assert_eq!([last(2.0), last(1.0), last(3.0)], [255, 191, 255]);
     }
 }

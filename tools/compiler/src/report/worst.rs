@@ -106,13 +106,13 @@ fn margin(scores: &[f32], label: usize) -> f64 {
 
 /// Inputs, then outputs of the float model and of the image side by side.
 fn pictures(sample: &Sample, signature: &Signature, expected: &[Array], found: &[Array]) -> Vec<SamplePicture> {
-    let picture = |caption: String, array: &Array, name: &str| {
-        Some(SamplePicture { caption, uri: data_uri(array, signature.preprocess.get(name))? })
+    let picture = |caption: String, array: &Array, like: &Array, name: &str| {
+        Some(SamplePicture { caption, uri: data_uri(array, signature.preprocess.get(name), like)? })
     };
-    let inputs = sample.inputs.iter().filter_map(|i| picture(i.name.clone(), &i.array, &i.name));
+    let inputs = sample.inputs.iter().filter_map(|i| picture(i.name.clone(), &i.array, &i.array, &i.name));
     let outputs = signature.outputs.iter().zip(expected.iter().zip(found)).flat_map(|(port, (expected, found))| {
-        let float = picture(format!("{}, float", port.name), expected, "");
-        [float, picture(format!("{}, image", port.name), found, "")].into_iter().flatten()
+        let float = picture(format!("{}, float", port.name), expected, expected, "");
+        [float, picture(format!("{}, image", port.name), found, expected, "")].into_iter().flatten()
     });
     inputs.chain(outputs).collect()
 }
