@@ -2,7 +2,8 @@
 //! weighed alike. The features are those of [`super::families`]. Float32 on a Cortex-M3 is software, whose instructions
 //! follow from the numbers: there an estimate may be a quarter off. The rows of `view_b1` that are short lie between what
 //! two programs take, for which the compiler makes different code. `narrow_i16` and `widen_i8` have what `rescale_i16`
-//! was measured to take: the same arithmetic on other types.
+//! was measured to take: the same arithmetic on other types. Sums of int8 take an eighth more on a Cortex-M33 than on a
+//! Cortex-M4, the factors lie between.
 
 /// Of a kernel: on a Cortex-M3 for speed, on a Cortex-M4 and a Cortex-M55 for size, as the measuring programs are linked.
 #[rustfmt::skip]
@@ -14,7 +15,7 @@ pub(super) const FACTORS: &[(&str, [&[f64]; 3])] = &[
     ]),
     ("add_i8", [
         &[2514.0, 44.84, 892.31, 909.23, 4.15, 4.58],
-        &[2471.0, 64.72, 844.35, 851.18, 3.85, 4.86],
+        &[2471.0, 64.72, 906.0, 913.0, 3.85, 4.86],
         &[2425.0, 61.81, 647.63, 654.16, 3.84, 4.87],
     ]),
     ("arg_extreme_f32", [
