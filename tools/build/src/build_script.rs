@@ -198,9 +198,10 @@ struct ModelFacts {
 }
 
 impl ModelFacts {
-    /// For a program that takes any model.
+    /// For a program that takes any model for this board.
     fn any(board: &Board) -> Self {
-        Self { arena: board.largest_arena().clone(), operators: "tinfer::operators::ALL".to_owned() }
+        let here = operators::ALL.iter().map(|operator| operator.code).filter(|&code| runs_on(board, code));
+        Self { arena: board.largest_arena().clone(), operators: operator_list(&here.collect()) }
     }
 
     /// For a program that runs these models one after the other. They share the arena, and each keeps its state.
@@ -223,6 +224,12 @@ impl ModelFacts {
         }
         Ok(ModelFacts { arena, operators: operator_list(&codes) })
     }
+}
+
+/// Whether an operator is portable or made for the board's instruction set, whose name its module then has.
+fn runs_on(board: &Board, code: u16) -> bool {
+    let module = operators::path(code).and_then(|path| path.first().copied()).unwrap_or_default();
+    Isa::from_name(module).is_none_or(|isa| isa.name() == board.isa)
 }
 
 /// Reads the image in that file: what it needs, and the codes of its operators. Refuses one that is packed for another

@@ -10,7 +10,7 @@ use defmt_rtt as _;
 use embassy_nrf::buffered_uarte::{BufferedUarte, InterruptHandler};
 use embassy_nrf::gpio::{Input, Level, Output, OutputDrive, Pull};
 use embassy_nrf::{bind_interrupts, peripherals, uarte};
-use tinfer::{Image, operators};
+use tinfer::Image;
 use tinfer_app::{App, Hardware, Identity, Model};
 use tinfer_cortex_m::{CycleClock, PaintedStack, model_slot};
 
@@ -33,7 +33,7 @@ fn main() -> ! {
     // SAFETY: the upper half of the flash, which only a flasher writes, while the core is halted.
     let slot = unsafe { model_slot(MODEL_SLOT_ORIGIN, MODEL_SLOT_BYTES) };
     let image = Image::check(slot);
-    let model = Model::bind(&image, slot, arenas, operators::ALL);
+    let model = Model::bind(&image, slot, arenas, OPERATORS);
     let hardware = Hardware {
         link: kit::Link(uart),
         lamp: kit::ActiveLow(Output::new(p.P0_13, Level::High, OutputDrive::Standard)),
