@@ -93,7 +93,7 @@ fn a_limit_needs_an_estimate() {
     let request = ConvertRequest {
         model: root().join("models/digits-cnn/digits-cnn.onnx"),
         dims: Vec::new(),
-        target: Target::parse("host").unwrap(),
+        target: Target::parse("neon").unwrap(),
         precision: Precision::Float32,
         calibration: None,
         method: RangeMethod::default(),
@@ -106,5 +106,5 @@ fn a_limit_needs_an_estimate() {
     };
     let error = convert(&request, &mut |_| {}).unwrap_err();
     assert_eq!(error.code(), "not-available");
-    assert!(error.to_string().contains("a limit for the steps of this model on host"), "{error}");
+    assert!(error.to_string().contains("a limit for the steps of this model on neon"), "{error}");
 }
