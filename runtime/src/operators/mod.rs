@@ -39,6 +39,7 @@ pub use overlap::InPlace;
 
 use crate::error::BindError;
 use crate::image::{Image, Placement, StepView, TensorView};
+use crate::isa::Isa;
 use crate::tensor::ElementType;
 use bytemuck::Pod;
 
@@ -398,6 +399,13 @@ operators![
 /// into the list of a firmware that links only what its model needs.
 pub fn path(code: u16) -> Option<&'static [&'static str]> {
     ALL.iter().zip(PATHS).find(|(operator, _)| operator.code == code).map(|(_, path)| *path)
+}
+
+/// The instruction set that the operator with this code is made for, after which its module is called; portable ones run
+/// on every board.
+pub fn isa(code: u16) -> Option<Isa> {
+    let module = path(code)?.first()?;
+    Some(Isa::from_name(module).unwrap_or(Isa::Portable))
 }
 
 #[cfg(test)]

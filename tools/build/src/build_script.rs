@@ -200,7 +200,9 @@ struct ModelFacts {
 impl ModelFacts {
     /// For a program that takes any model for this board.
     fn any(board: &Board) -> Self {
-        let here = operators::ALL.iter().map(|operator| operator.code).filter(|&code| runs_on(board, code));
+        let runs_here = |isa: Isa| isa == Isa::Portable || isa.name() == board.isa;
+        let here = operators::ALL.iter().map(|operator| operator.code);
+        let here = here.filter(|&code| operators::isa(code).is_some_and(runs_here));
         Self { arena: board.largest_arena().clone(), operators: operator_list(&here.collect()) }
     }
 
@@ -224,12 +226,6 @@ impl ModelFacts {
         }
         Ok(ModelFacts { arena, operators: operator_list(&codes) })
     }
-}
-
-/// Whether an operator is portable or made for the board's instruction set, whose name its module then has.
-fn runs_on(board: &Board, code: u16) -> bool {
-    let module = operators::path(code).and_then(|path| path.first().copied()).unwrap_or_default();
-    Isa::from_name(module).is_none_or(|isa| isa.name() == board.isa)
 }
 
 /// Reads the image in that file: what it needs, and the codes of its operators. Refuses one that is packed for another
