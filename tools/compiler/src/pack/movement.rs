@@ -32,7 +32,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             let operator = match steps.output(node).element_type {
                 ElementType::F32 => &TRANSPOSE_F32,
                 ElementType::I8 => &TRANSPOSE_I8,
-                ElementType::I16 => &TRANSPOSE_I16,
+                ElementType::I16 if steps.output(node).quantization.is_some() => &TRANSPOSE_I16,
                 other => {
                     let strides = row_major_strides(dims(steps.input(node, 0)));
                     let strides = record.permutation.map(|axis| strides[usize::from(axis)] as i32);
@@ -65,7 +65,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             let operator = match steps.output(node).element_type {
                 ElementType::F32 => &CONCAT_F32,
                 ElementType::I8 => &CONCAT_I8,
-                ElementType::I16 => &CONCAT_I16,
+                ElementType::I16 if steps.output(node).quantization.is_some() => &CONCAT_I16,
                 other => of_size([&CONCAT_B1, &CONCAT_B2, &CONCAT_B4, &CONCAT_B8], other),
             };
             steps.emit(node, operator, &node.inputs, &[], &record.emit())
