@@ -2,9 +2,7 @@
 
 use std::path::Path;
 use tinfer_compiler::array::{Array, ArrayData};
-use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{AccuracyTools, ConvertRequest, Converted, Precision, convert};
-use tinfer_compiler::quantize::RangeMethod;
+use tinfer_compiler::convert::{ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::runner::{ImageRunner, shape};
 use tinfer_compiler::target::Target;
 use tinfer_compiler::trim::ConstantChannels;
@@ -12,18 +10,8 @@ use tinfer_tests::{root, shared_data};
 
 fn converted(model: &Path, target: &str, most_slice_instructions: Option<u64>) -> Converted {
     let request = ConvertRequest {
-        model: model.to_path_buf(),
-        dims: Vec::new(),
-        target: Target::parse(target).unwrap(),
-        precision: Precision::Int8,
-        calibration: None,
-        method: RangeMethod::default(),
-        tools: AccuracyTools::default(),
-        constant_channels: ConstantChannels::Remove,
         most_slice_instructions,
-        winograd: Winograd::Never,
-        limits: Default::default(),
-        weights: Default::default(),
+        ..ConvertRequest::new(model.to_path_buf(), Target::parse(target).unwrap(), Precision::Int8)
     };
     convert(&request, &mut |_| {}).unwrap()
 }
@@ -91,18 +79,13 @@ fn fully_connected_layers_are_divided_by_outputs() {
 #[test]
 fn a_limit_needs_an_estimate() {
     let request = ConvertRequest {
-        model: root().join("models/digits-cnn/digits-cnn.onnx"),
-        dims: Vec::new(),
-        target: Target::parse("neon").unwrap(),
-        precision: Precision::Float32,
-        calibration: None,
-        method: RangeMethod::default(),
-        tools: AccuracyTools::default(),
         constant_channels: ConstantChannels::Keep,
         most_slice_instructions: Some(1000),
-        winograd: Winograd::Never,
-        limits: Default::default(),
-        weights: Default::default(),
+        ..ConvertRequest::new(
+            root().join("models/digits-cnn/digits-cnn.onnx"),
+            Target::parse("neon").unwrap(),
+            Precision::Float32,
+        )
     };
     let error = convert(&request, &mut |_| {}).unwrap_err();
     assert_eq!(error.code(), "not-available");

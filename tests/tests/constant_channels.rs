@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use tinfer::session::{Observer, StepDone};
 use tinfer_compiler::aligned::AlignedBytes;
 use tinfer_compiler::array::{Array, ArrayData};
-use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{AccuracyTools, ConvertReport, ConvertRequest, Converted, Precision, convert};
+use tinfer_compiler::convert::{ConvertReport, ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::graph::Origin;
-use tinfer_compiler::quantize::RangeMethod;
 use tinfer_compiler::runner::{ImageRunner, shape};
 use tinfer_compiler::target::Target;
 use tinfer_compiler::trim::ConstantChannels;
@@ -15,18 +13,12 @@ use tinfer_tests::shared_data;
 
 fn converted(file: &str, target: &str, constant_channels: ConstantChannels) -> Option<Converted> {
     let request = ConvertRequest {
-        model: shared_data(&format!("mlperf_tiny/{file}"))?,
-        dims: Vec::new(),
-        target: Target::parse(target).unwrap(),
-        precision: Precision::Int8,
-        calibration: None,
-        method: RangeMethod::default(),
-        tools: AccuracyTools::default(),
         constant_channels,
-        most_slice_instructions: None,
-        winograd: Winograd::Never,
-        limits: Default::default(),
-        weights: Default::default(),
+        ..ConvertRequest::new(
+            shared_data(&format!("mlperf_tiny/{file}"))?,
+            Target::parse(target).unwrap(),
+            Precision::Int8,
+        )
     };
     Some(convert(&request, &mut |_| {}).unwrap())
 }

@@ -4,10 +4,8 @@
 use std::path::Path;
 use tinfer::tensor::ElementType;
 use tinfer_compiler::array::{Array, NamedArray, read_npz};
-use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{AccuracyTools, ConvertRequest, Converted, Precision, convert};
+use tinfer_compiler::convert::{ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::import::{ImportOptions, Reference, import};
-use tinfer_compiler::quantize::RangeMethod;
 use tinfer_compiler::runner::ImageRunner;
 use tinfer_compiler::target::Target;
 use tinfer_compiler::trim::ConstantChannels;
@@ -15,18 +13,8 @@ use tinfer_tests::{root, shared_data};
 
 fn converted(model: &Path, precision: Precision) -> Result<Converted, String> {
     let request = ConvertRequest {
-        model: model.to_path_buf(),
-        dims: Vec::new(),
-        target: Target::parse("portable").unwrap(),
-        precision,
-        calibration: None,
-        method: RangeMethod::default(),
-        tools: AccuracyTools::default(),
         constant_channels: ConstantChannels::Keep,
-        most_slice_instructions: None,
-        winograd: Winograd::Never,
-        limits: Default::default(),
-        weights: Default::default(),
+        ..ConvertRequest::new(model.to_path_buf(), Target::parse("portable").unwrap(), precision)
     };
     convert(&request, &mut |_| {}).map_err(|e| e.to_string())
 }

@@ -4,27 +4,19 @@ use tinfer::error::BindError;
 use tinfer::session::Binding;
 use tinfer::{Image, Isa, operators};
 use tinfer_compiler::aligned::AlignedBytes;
-use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{AccuracyTools, ConvertRequest, Precision, convert};
+use tinfer_compiler::convert::{ConvertRequest, Precision, convert};
 use tinfer_compiler::quantize::RangeMethod;
 use tinfer_compiler::target::Target;
-use tinfer_compiler::trim::ConstantChannels;
 use tinfer_tests::root;
 
 fn image(model: &str, isa: Isa) -> AlignedBytes {
     let request = ConvertRequest {
-        model: root().join("models").join(model).join(format!("{model}.onnx")),
-        dims: Vec::new(),
-        target: Target::Isa(isa),
-        precision: Precision::Int8,
-        calibration: None,
         method: RangeMethod::MinMax,
-        tools: AccuracyTools::default(),
-        constant_channels: ConstantChannels::Remove,
-        most_slice_instructions: None,
-        winograd: Winograd::Never,
-        limits: Default::default(),
-        weights: Default::default(),
+        ..ConvertRequest::new(
+            root().join("models").join(model).join(format!("{model}.onnx")),
+            Target::Isa(isa),
+            Precision::Int8,
+        )
     };
     convert(&request, &mut |_| {}).unwrap().image
 }

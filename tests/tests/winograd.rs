@@ -2,27 +2,15 @@
 
 use tinfer_compiler::array::{Array, ArrayData};
 use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{AccuracyTools, ConvertRequest, Converted, Precision, convert};
-use tinfer_compiler::quantize::RangeMethod;
+use tinfer_compiler::convert::{ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::runner::{ImageRunner, shape};
 use tinfer_compiler::target::Target;
-use tinfer_compiler::trim::ConstantChannels;
 use tinfer_tests::root;
 
 fn converted(target: Target, winograd: Winograd) -> Converted {
     let request = ConvertRequest {
-        model: root().join("models/fashion-resnet8/fashion-resnet8.onnx"),
-        dims: Vec::new(),
-        target,
-        precision: Precision::Int8,
-        calibration: None,
-        method: RangeMethod::default(),
-        tools: AccuracyTools::default(),
-        constant_channels: ConstantChannels::Remove,
-        most_slice_instructions: None,
         winograd,
-        limits: Default::default(),
-        weights: Default::default(),
+        ..ConvertRequest::new(root().join("models/fashion-resnet8/fashion-resnet8.onnx"), target, Precision::Int8)
     };
     convert(&request, &mut |_| {}).unwrap()
 }

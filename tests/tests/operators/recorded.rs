@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tinfer_compiler::array::{Array, ArrayData, NamedArray, read_npz, write_npz};
-use tinfer_compiler::choose::Winograd;
-use tinfer_compiler::convert::{AccuracyTools, ConvertRequest, Converted, Precision, convert};
-use tinfer_compiler::quantize::RangeMethod;
+use tinfer_compiler::convert::{ConvertRequest, Converted, Precision, convert};
 use tinfer_compiler::runner::ImageRunner;
 use tinfer_compiler::target::Target;
 use tinfer_compiler::trim::ConstantChannels;
@@ -59,18 +57,9 @@ impl Recorded {
             write_npz(samples, &inputs).unwrap();
         }
         let request = ConvertRequest {
-            model,
-            dims: Vec::new(),
-            target: Target::parse("portable").unwrap(),
-            precision,
             calibration,
-            method: RangeMethod::default(),
-            tools: AccuracyTools::default(),
             constant_channels: ConstantChannels::Keep,
-            most_slice_instructions: None,
-            winograd: Winograd::Never,
-            limits: Default::default(),
-            weights: Default::default(),
+            ..ConvertRequest::new(model, Target::parse("portable").unwrap(), precision)
         };
         convert(&request, &mut |_| {}).map_err(|e| format!("{e} ({})", e.hint()))
     }

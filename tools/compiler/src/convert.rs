@@ -137,6 +137,26 @@ pub struct ConvertRequest {
     pub weights: WeightFormat,
 }
 
+impl ConvertRequest {
+    /// A conversion as the command line makes it when nothing else is said.
+    pub fn new(model: impl Into<PathBuf>, target: Target, precision: Precision) -> Self {
+        ConvertRequest {
+            model: model.into(),
+            dims: Vec::new(),
+            target,
+            precision,
+            calibration: None,
+            method: RangeMethod::default(),
+            tools: AccuracyTools::default(),
+            constant_channels: ConstantChannels::Remove,
+            most_slice_instructions: None,
+            winograd: Winograd::Never,
+            limits: CostLimits::default(),
+            weights: WeightFormat::Int8,
+        }
+    }
+}
+
 /// How far a long task has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {

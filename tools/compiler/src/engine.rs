@@ -2,13 +2,11 @@
 
 use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData, NamedArray};
-use crate::choose::Winograd;
-use crate::convert::{AccuracyTools, ConvertRequest, CostLimits, Precision, Progress, convert};
+use crate::convert::{ConvertRequest, Precision, Progress, convert};
 use crate::error::CompileError;
 use crate::import::{ImportOptions, Imported, Interface, TractBackend, import};
 use crate::metrics::n_classes;
 use crate::model_toml::ModelToml;
-use crate::quantize::{RangeMethod, WeightFormat};
 use crate::runner::ImageRunner;
 use crate::samples::{Sample, Samples, load_samples};
 use crate::spare_rows::filled;
@@ -125,18 +123,9 @@ pub fn float_image(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<AlignedBytes, CompileError> {
     let request = ConvertRequest {
-        model: path.to_path_buf(),
         dims: dims.to_vec(),
-        target: Target::Host,
-        precision: Precision::Float32,
-        calibration: None,
-        method: RangeMethod::default(),
-        tools: AccuracyTools::default(),
         constant_channels: ConstantChannels::Keep,
-        most_slice_instructions: None,
-        winograd: Winograd::Never,
-        limits: CostLimits::default(),
-        weights: WeightFormat::Int8,
+        ..ConvertRequest::new(path.to_path_buf(), Target::Host, Precision::Float32)
     };
     Ok(convert(&request, progress)?.image)
 }

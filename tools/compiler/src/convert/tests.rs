@@ -106,20 +106,7 @@ impl Prepared {
 }
 
 fn request(target: Target, limits: CostLimits) -> ConvertRequest {
-    ConvertRequest {
-        model: "m.onnx".into(),
-        dims: Vec::new(),
-        target,
-        precision: Precision::Auto,
-        calibration: None,
-        method: RangeMethod::MinMax,
-        tools: AccuracyTools::default(),
-        constant_channels: ConstantChannels::Remove,
-        most_slice_instructions: None,
-        winograd: Winograd::Never,
-        limits,
-        weights: WeightFormat::Int8,
-    }
+    ConvertRequest { method: RangeMethod::MinMax, limits, ..ConvertRequest::new("m.onnx", target, Precision::Auto) }
 }
 
 /// A board as large as this answer takes it; one that is smaller gets another answer or a reason.
