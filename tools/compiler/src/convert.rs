@@ -22,8 +22,9 @@ use crate::aligned::AlignedBytes;
 use crate::choose::{self, Winograd};
 use crate::cost::{Estimate, WorstStep};
 use crate::error::CompileError;
+use crate::float_model::FloatModel;
 use crate::graph::Graph;
-use crate::import::{ImportOptions, Imported, Reference, import};
+use crate::import::{ImportOptions, Imported, import};
 use crate::lower::lower;
 use crate::model_toml::ModelToml;
 use crate::pack::{PackOptions, Packed, PackedLayer, pack};
@@ -354,6 +355,8 @@ struct Stages {
     raised: Vec<Raised>,
     equalised: Vec<EqualisedPair>,
     methods: Option<Vec<Method>>,
+    /// What is to be said of the float model that calibration ran.
+    reference_warning: Option<String>,
 }
 
 impl Stages {
@@ -371,6 +374,7 @@ impl Stages {
             raised: Vec::new(),
             equalised: Vec::new(),
             methods: None,
+            reference_warning: None,
         };
         if last == Stage::Imported {
             return Ok(stages);
@@ -438,7 +442,8 @@ impl Stages {
             }
         }
         let samples = self.calibration_samples(request)?;
-        let reference = Reference::new(&self.imported)?;
+        let reference = FloatModel::open(&self.imported, &graph, &samples.get(0)?.inputs)?;
+        self.reference_warning = reference.warning();
         let calibration = Calibration { reference: &reference, samples: &samples };
         let plain = graph.clone();
         let calibrated = calibration.run(graph, request.tools, progress)?;
@@ -596,7 +601,7 @@ fn report(
 }
 
 fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = Vec::from_iter(stages.reference_warning.clone());
     let simplified = stages.simplified.as_ref().map(|s| &s.graph).filter(|g| is_quantized(g));
     let real = simplified.map(real_weights).unwrap_or_default();
     if let Some(first) = real.first() {

@@ -9,6 +9,7 @@ pub mod cost;
 pub mod engine;
 pub mod error;
 pub mod evaluate;
+pub mod float_model;
 pub mod graph;
 pub mod import;
 pub mod inspect;

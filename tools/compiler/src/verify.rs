@@ -12,9 +12,12 @@ use crate::array::Array;
 use crate::convert::Progress;
 use crate::engine::{Signature, arrays, float_image};
 use crate::error::CompileError;
+use crate::float_model::FloatModel;
 use crate::import::{ImportOptions, Imported, Interface, Reference, import};
 use crate::inspect::{precision, steps};
+use crate::lower::lower;
 use crate::metrics::{Accuracy, Comparison, n_classes};
+use crate::passes::simplify;
 use crate::report::{self, Conversion, Evidence, significant};
 use crate::runner::ImageRunner;
 use crate::samples::Samples;
@@ -149,7 +152,7 @@ pub fn verify<E: From<CompileError>>(
 
 /// Reference, image, samples, and what was found so far.
 struct Setup<'i> {
-    reference: Reference,
+    reference: FloatModel,
     runner: ImageRunner<'i>,
     signature: Signature,
     samples: Samples,
@@ -194,8 +197,10 @@ impl<'i> Setup<'i> {
             }
             None => None,
         };
+        let reference = reference(&imported, &runner, &samples)?;
+        warnings.extend(reference.warning());
         Ok(Setup {
-            reference: Reference::new(&imported)?,
+            reference,
             layers: LayerComparison::new(&runner),
             outputs: vec![Comparison::default(); runner.outputs().len()],
             accuracy: [Accuracy::default(); 2],
@@ -344,6 +349,18 @@ fn missed(
         missed.push(format!("the device differs from this machine, first in {first}"));
     }
     missed
+}
+
+/// tract, or for quantized images of models that it cannot run the float graph: a float32 image would only be compared
+/// with itself.
+fn reference(imported: &Imported, runner: &ImageRunner<'_>, samples: &Samples) -> Result<FloatModel, CompileError> {
+    let is_float = precision(&steps(runner.image(), &runner.layers())) == "float32";
+    match lower(imported) {
+        Ok(graph) if !is_float && samples.len() > 0 => {
+            FloatModel::open(imported, &simplify(graph).graph, &samples.get(0)?.inputs)
+        }
+        _ => Ok(FloatModel::Tract(Box::new(Reference::new(imported)?))),
+    }
 }
 
 /// Refuses an image whose inputs or outputs are not the model's; warns when only the file differs.

@@ -4,8 +4,8 @@ use super::Progress;
 use super::auto::Floor;
 use crate::array::Array;
 use crate::error::CompileError;
+use crate::float_model::FloatModel;
 use crate::graph::Graph;
-use crate::import::Reference;
 use crate::quantize::{ChannelStatistics, Corrections, Equalised, LayerInputs, Ranges, calibrate, equalise};
 use crate::samples::Samples;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct AccuracyTools {
 
 /// A float model and samples for it.
 pub(super) struct Calibration<'a> {
-    pub reference: &'a Reference,
+    pub reference: &'a FloatModel,
     pub samples: &'a Samples,
 }
 

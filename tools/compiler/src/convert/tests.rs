@@ -59,7 +59,7 @@ fn unbalanced() -> ModelBuilder {
 
 struct Prepared {
     imported: Imported,
-    reference: Reference,
+    reference: FloatModel,
     samples: Samples,
     graph: Graph,
 }
@@ -67,13 +67,16 @@ struct Prepared {
 /// The model, and samples whose labels are the float model's classes.
 fn prepared() -> Prepared {
     let imported = unbalanced().import().unwrap();
-    let reference = Reference::new(&imported).unwrap();
+    let graph = simplify(lower(&imported).unwrap()).graph;
+    let zeros = Array::f32(vec![1, 3, 8, 8], vec![0.0; 192]);
+    let reference = FloatModel::open(&imported, &graph, &[NamedArray::new("x", zeros)]).unwrap();
     let mut random = Random(77);
     let n = 80;
     let x = random.array(&[n, 3, 8, 8], 1.0);
     let labels = (0..n).map(|i| {
         let sample = Array::f32(vec![1, 3, 8, 8], x.to_f32()[i * 192..(i + 1) * 192].to_vec());
-        let scores = reference.run(&[NamedArray::new("x", sample)]).unwrap()[0].array.to_f32().to_vec();
+        let outputs = reference.run_with_taps(&[NamedArray::new("x", sample)], &mut |_, _| {}).unwrap();
+        let scores = outputs[0].array.to_f32().to_vec();
         crate::metrics::top1(&scores).unwrap() as i64
     });
     let labels = Array::new(vec![n], crate::array::ArrayData::I64(labels.collect()));
@@ -81,7 +84,6 @@ fn prepared() -> Prepared {
     let path = folder.path().join("samples.npz");
     write_npz(&path, &[NamedArray::new("x", x), NamedArray::new("labels", labels)]).unwrap();
     let samples = load_samples(&path, &imported.inputs, &Default::default(), &[]).unwrap();
-    let graph = simplify(lower(&imported).unwrap()).graph;
     Prepared { imported, reference, samples, graph }
 }
 

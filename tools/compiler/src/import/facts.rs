@@ -2,10 +2,10 @@
 
 use super::guard::{explain, guard};
 use super::{ImportError, tensor};
-use crate::array::Array;
+use crate::array::{Array, ArrayData};
 use std::collections::{BTreeMap, BTreeSet};
 use tinfer::tensor::ElementType;
-use tract_onnx::pb::{GraphProto, ModelProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 
@@ -97,8 +97,8 @@ pub(super) fn analyse(proto: &ModelProto, weights: &BTreeMap<String, Array>) -> 
 
 /// Drops values that tract computes wrongly or by chance, and all that follow from them.
 ///
-/// tract reads per-channel QuantizeLinear and DequantizeLinear with their first scale only, and
-/// ignores operator domains.
+/// tract reads per-channel QuantizeLinear and DequantizeLinear with their first scale only, ignores operator domains
+/// and the training mode of BatchNormalization, and widens some constants to float64 (ScatterND).
 fn distrust(graph: &GraphProto, facts: &mut BTreeMap<String, Fact>) {
     let mut doubted: BTreeSet<&str> = BTreeSet::new();
     for node in &graph.node {
@@ -107,7 +107,9 @@ fn distrust(graph: &GraphProto, facts: &mut BTreeMap<String, Fact>) {
             || node.op_type.to_lowercase().contains("quantize")
             || node.op_type.starts_with("QLinear")
             || ["Bernoulli", "Multinomial"].contains(&&*node.op_type)
-            || node.op_type.starts_with("Random");
+            || node.op_type.starts_with("Random")
+            || widens(node, facts)
+            || trains(node);
         if doubtful || node.input.iter().any(|i| doubted.contains(&**i)) {
             for output in &node.output {
                 doubted.insert(output);
@@ -117,4 +119,18 @@ fn distrust(graph: &GraphProto, facts: &mut BTreeMap<String, Fact>) {
             }
         }
     }
+}
+
+/// Whether a node normalizes by the statistics of its own operand.
+pub(super) fn trains(node: &NodeProto) -> bool {
+    node.op_type == "BatchNormalization" && node.attribute.iter().any(|a| a.name == "training_mode" && a.i != 0)
+}
+
+/// Whether a node has a float64 result that neither its operands nor an attribute ask for.
+fn widens(node: &NodeProto, facts: &BTreeMap<String, Fact>) -> bool {
+    let is_wide = |name: &String| {
+        facts.get(name).and_then(|f| f.value.as_ref()).is_some_and(|v| matches!(v.data, ArrayData::F64(_)))
+    };
+    let asks = node.attribute.iter().any(|a| ["to", "dtype", "value", "value_float"].contains(&&*a.name));
+    node.output.iter().any(is_wide) && !node.input.iter().any(is_wide) && !asks && !node.input.is_empty()
 }

@@ -31,6 +31,7 @@ impl Reference {
     /// [`ImportError::Reference`] when tract does not know an operator.
     pub fn new(imported: &Imported) -> Result<Self, ImportError> {
         let built = guard(|| {
+            check(imported)?;
             let (mut model, outlets) = facts::inference_model(&imported.proto)?;
             for (name, outlet) in outlets {
                 model.set_outlet_label(outlet, name).map_err(|e| explain(&e))?;
@@ -124,6 +125,7 @@ impl TractBackend {
             .iter()
             .any(|n| n.operator.to_lowercase().contains("quantize") || n.operator.starts_with("QLinear"));
         let plan = guard(|| {
+            check(imported)?;
             let (model, _) = facts::inference_model(&imported.proto)?;
             let model = if quantized { model.into_typed() } else { model.into_optimized() };
             model.and_then(|m| m.into_runnable()).map_err(|e| explain(&e))
@@ -141,6 +143,15 @@ impl TractBackend {
         let values = bind(&self.inputs, inputs)?;
         guard(|| collect(&self.outputs, &self.plan.run(values).map_err(|e| explain(&e))?))
             .map_err(|reason| ImportError::Reference { what: "run the model", reason })
+    }
+}
+
+/// Names what tract would compute otherwise than ONNX says.
+fn check(imported: &Imported) -> Result<(), String> {
+    let nodes = imported.proto.graph.iter().flat_map(|g| &g.node);
+    match nodes.into_iter().find(|n| facts::trains(n)) {
+        Some(node) => Err(format!("node '{}': BatchNormalization in training mode", node.name)),
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! BatchNormalization in inference: one factor and one offset per channel.
 
-use super::Refusal;
 use super::context::{Lowering, float, int};
+use super::{Refusal, normalization};
 use crate::graph::{Binary, Clamp, Operator, Window, WindowNd};
 use crate::import::OnnxNode;
 use tinfer::tensor::ElementType;
@@ -10,17 +10,22 @@ use tinfer::tensor::ElementType;
 ///
 /// A feature map gets a depthwise 1x1 convolution, which fusion merges into a convolution before it;
 /// rank 2 gets a product and a sum. Statistics that are computed at run time and maps of several samples or three axes
-/// have an operator of their own. `momentum` concerns training only.
+/// have an operator of their own. `momentum` concerns training only. In training mode the statistics are the operand's
+/// own: those of one sample are an instance normalization, which exporters write for weights that are standardized.
 pub fn lower(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let gives_statistics = (1..5).any(|slot| lowering.is_wanted(node, slot));
-    if int(node, "training_mode", 0)? != 0 || int(node, "spatial", 1)? != 1 || gives_statistics {
+    let x = lowering.input(node, 0)?;
+    let x_shape = lowering.shape_of(x).to_vec();
+    let trains = int(node, "training_mode", 0)? != 0;
+    if trains && !gives_statistics && x_shape.first() == Some(&1) {
+        return normalization::instance(lowering, node);
+    }
+    if trains || int(node, "spatial", 1)? != 1 || gives_statistics {
         return Err(Refusal::new(
             "it is in training mode or not spatial",
             "export the model for inference (model.eval())",
         ));
     }
-    let x = lowering.input(node, 0)?;
-    let x_shape = lowering.shape_of(x).to_vec();
     let channels = x_shape.get(1).copied().unwrap_or(1);
     let all_known = (1..5).all(|i| lowering.is_constant(node, i));
     let (rank, samples) = (x_shape.len(), x_shape.first().copied().unwrap_or(1));

@@ -44,12 +44,25 @@ fn results(graph: &Graph, node: &Node) -> Option<Vec<Constant>> {
 
 /// Runs a node whose operands are constants as an image of its own; `None` when the runtime cannot.
 pub fn run_alone(graph: &Graph, node: &Node) -> Option<Vec<Constant>> {
+    // There are kernels whose first operand must be in the arena.
+    run_fed(graph, node, 0).or_else(|| run_fed(graph, node, 1))
+}
+
+/// As [`run_alone`]; the first `n_fed` operands are inputs of the image instead of its constants.
+fn run_fed(graph: &Graph, node: &Node, n_fed: usize) -> Option<Vec<Constant>> {
     let mut single = Graph { name: node.name.clone(), ..Graph::default() };
     let mut copies = |ids: &[TensorId]| ids.iter().map(|&id| single.add_tensor(graph.tensor(id).clone())).collect();
     let (inputs, outputs): (Vec<TensorId>, Vec<TensorId>) = (copies(&node.inputs), copies(&node.outputs));
+    let mut fed = Vec::new();
+    for &id in inputs.iter().take(n_fed) {
+        let tensor = single.tensor_mut(id);
+        fed.push(tensor.constant.take()?.to_array(&tensor.shape));
+        let port = Port::of_tensor(id, single.tensor(id));
+        single.inputs.push(port);
+    }
     single.outputs = outputs.iter().map(|&id| Port::of_tensor(id, single.tensor(id))).collect();
     single.nodes.push(Node { inputs, outputs, ..node.clone() });
     let packed = pack(&single, &plan(&single, &|_, _| Chosen::PORTABLE), &PackOptions::default()).ok()?;
-    let results = ImageRunner::new(&packed.bytes).ok()?.run(&[]).ok()?;
+    let results = ImageRunner::new(&packed.bytes).ok()?.run(&fed).ok()?;
     results.into_iter().map(|array| Constant::from_data(array.data)).collect()
 }

@@ -12,6 +12,7 @@ mod layout;
 mod normalization;
 mod origin;
 mod permutation;
+mod rank;
 mod report;
 mod reshape;
 mod rewrite;
@@ -45,6 +46,7 @@ pub fn simplify(mut graph: Graph) -> Simplified {
     while sweep(&mut graph, &mut n_rewrites, most) {}
     layout::to_reshapes(&mut graph);
     while sweep(&mut graph, &mut n_rewrites, most) {}
+    rank::fit_transposes(&mut graph);
     origin::complete(&mut graph);
     origin::rename(&mut graph);
     let report = LayoutReport::new(&graph);

@@ -287,6 +287,28 @@ fn zero_padding_goes_into_the_window() {
 }
 
 #[test]
+fn windows_of_a_feature_map_fit_an_image() {
+    // As window attention cuts a feature map, and puts it together again.
+    let model = ModelBuilder::new(13)
+        .input("x", &[1, 6, 8, 5])
+        .weight("six", ints(&[1, 2, 3, 2, 4, 5]))
+        .weight("windows", ints(&[4, 12, 5]))
+        .weight("back", ints(&[1, 2, 2, 3, 4, 5]))
+        .weight("map", ints(&[1, 6, 8, 5]));
+    let swap = || [("perm", Attr::Is(vec![0, 1, 3, 2, 4, 5]))];
+    let model = model
+        .node("Reshape", &["x", "six"], &["a"], &[])
+        .node("Transpose", &["a"], &["b"], &swap())
+        .node("Reshape", &["b", "windows"], &["c"], &[])
+        .node("Softmax", &["c"], &["d"], &[("axis", Attr::I(1))])
+        .node("Reshape", &["d", "back"], &["e"], &[])
+        .node("Transpose", &["e"], &["f"], &swap())
+        .node("Reshape", &["f", "map"], &["y"], &[]);
+    let graph = simplified(&model.output("y").import().unwrap(), 100.0).unwrap().graph;
+    assert!(graph.tensors.iter().all(|t| t.shape.len() <= 5), "{}", listing(&graph));
+}
+
+#[test]
 fn one_dimensional_models_keep_no_transpose() {
     let model = ModelBuilder::new(13)
         .input("x", &[1, 3, 12])

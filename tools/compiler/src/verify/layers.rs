@@ -2,8 +2,8 @@
 
 use crate::array::{Array, ArrayData, NamedArray};
 use crate::error::CompileError;
+use crate::float_model::FloatModel;
 use crate::graph::Origin;
-use crate::import::Reference;
 use crate::metrics::Comparison;
 use crate::runner::{ImageRunner, real_values, transposed};
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ impl LayerComparison {
     /// Runs the float model and keeps what the steps of each comparison will be compared with; returns its outputs.
     pub(super) fn run_reference(
         comparisons: &mut [&mut Self],
-        reference: &Reference,
+        reference: &FloatModel,
         inputs: &[NamedArray],
     ) -> Result<Vec<Array>, CompileError> {
         for comparison in comparisons.iter_mut() {

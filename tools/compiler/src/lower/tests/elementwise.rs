@@ -155,6 +155,32 @@ fn real_functions_equal_their_definitions() {
     assert_eq!(graph.nodes.iter().filter(|n| n.operator == Operator::Unary(Unary::Sqrt)).count(), 2);
 }
 
+/// As exporters write weights that are standardized: statistics of the weights themselves, known when the model is read.
+#[test]
+fn standardized_weights_are_constants() {
+    let ones = |n: usize| Array::f32(vec![n], vec![1.0; n]);
+    let model = ModelBuilder::new(17)
+        .input("x", &[1, 3, 4, 4])
+        .weight("w", array(&[1, 2, 12], 3))
+        .weight("scale", Array::f32(vec![2], vec![0.5, 2.0]))
+        .weight("zero", Array::f32(vec![2], vec![0.0; 2]))
+        .weight("one", ones(2))
+        .weight("grid", Array::new(vec![4], ArrayData::I64(vec![2, 3, 2, 2])))
+        .node("BatchNormalization", &["w", "scale", "zero", "zero", "one"], &["s"], &[("training_mode", Attr::I(1))])
+        .node("Reshape", &["s", "grid"], &["k"], &[])
+        .node("Conv", &["x", "k"], &["y"], &[])
+        .output("y");
+    let graph = graph(&model);
+    let weights: Vec<&[f32]> =
+        graph.nodes.iter().filter_map(|n| graph.tensor(n.inputs[1]).constant.as_ref()?.as_f32()).collect();
+    let [kernel] = weights[..] else { panic!("{:?}", graph.nodes) };
+    for (channel, scale) in kernel.chunks(12).zip([0.5, 2.0]) {
+        let mean = channel.iter().sum::<f32>() / 12.0;
+        let variance = channel.iter().map(|w| (w - mean) * (w - mean)).sum::<f32>() / 12.0;
+        assert!(mean.abs() < 1e-6 && (variance.sqrt() - scale).abs() < 1e-3, "{mean} {variance}");
+    }
+}
+
 #[test]
 fn slopes_per_channel_leave_no_transpose() {
     let conv = |model: ModelBuilder, x: &str, y: &str| {
