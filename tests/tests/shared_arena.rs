@@ -11,7 +11,7 @@ use tinfer_tests::root;
 
 fn image(model: &str, isa: Isa) -> AlignedBytes {
     let request = ConvertRequest {
-        method: RangeMethod::MinMax,
+        method: Some(RangeMethod::MinMax),
         ..ConvertRequest::new(
             root().join("models").join(model).join(format!("{model}.onnx")),
             Target::Isa(isa),

@@ -92,20 +92,18 @@ impl Precision {
     }
 }
 
-/// How ranges follow from calibration samples, by the name that the command line has for it.
+/// How ranges follow from calibration samples, by the name that the command line has for it; `None` for the method that
+/// gives most.
 ///
 /// # Errors
 /// [`CompileError::NotAvailable`], which lists the names.
-pub fn calibration_method(name: &str) -> Result<RangeMethod, CompileError> {
-    match name {
-        "minmax" => Ok(RangeMethod::MinMax),
-        "percentile" => Ok(RangeMethod::Percentile(RangeMethod::PERCENTILE)),
-        "entropy" => Ok(RangeMethod::Entropy),
-        "mse" => Ok(RangeMethod::Mse),
-        _ => Err(CompileError::NotAvailable {
+pub fn calibration_method(name: &str) -> Result<Option<RangeMethod>, CompileError> {
+    match RangeMethod::ALL.into_iter().find(|method| method.name() == name) {
+        None if name != "best" => Err(CompileError::NotAvailable {
             what: format!("calibration method '{name}'"),
-            instead: "choose minmax, percentile, entropy or mse".into(),
+            instead: "choose best, minmax, percentile, entropy or mse".into(),
         }),
+        found => Ok(found),
     }
 }
 
@@ -122,8 +120,8 @@ pub struct ConvertRequest {
     pub precision: Precision,
     /// Calibration samples; without them those that `model.toml` beside the model names.
     pub calibration: Option<PathBuf>,
-    /// How ranges follow from them.
-    pub method: RangeMethod,
+    /// How ranges follow from them; without it in the way that gives most on these samples.
+    pub method: Option<RangeMethod>,
     /// What else is done for the accuracy of quantized layers.
     pub tools: AccuracyTools,
     /// What becomes of channels that no input changes, or that nothing reads.
@@ -147,7 +145,7 @@ impl ConvertRequest {
             target,
             precision,
             calibration: None,
-            method: RangeMethod::default(),
+            method: None,
             tools: AccuracyTools::default(),
             constant_channels: ConstantChannels::Remove,
             most_slice_instructions: None,
@@ -242,6 +240,8 @@ pub struct ConvertReport {
     pub target: String,
     /// Samples that the ranges come from, 0 for float32.
     pub calibration_samples: usize,
+    /// How ranges followed from them.
+    pub calibration_method: Option<&'static str>,
     /// The steps of the plan.
     pub layers: Vec<PackedLayer>,
     /// Channels that were taken out; `None` when they were to be kept.
@@ -352,6 +352,7 @@ struct Stages {
     graph: Option<Graph>,
     finished: Option<Finished>,
     n_samples: usize,
+    method: Option<RangeMethod>,
     raised: Vec<Raised>,
     equalised: Vec<EqualisedPair>,
     methods: Option<Vec<Method>>,
@@ -371,6 +372,7 @@ impl Stages {
             graph: None,
             finished: None,
             n_samples: 0,
+            method: None,
             raised: Vec::new(),
             equalised: Vec::new(),
             methods: None,
@@ -417,8 +419,7 @@ impl Stages {
         graph: Graph,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Graph, CompileError> {
-        let options =
-            QuantizeOptions { method: request.method, weights: request.weights, ..QuantizeOptions::default() };
+        let options = QuantizeOptions { weights: request.weights, ..QuantizeOptions::default() };
         if is_quantized(&graph) {
             if request.weights != WeightFormat::Int8 {
                 return Err(CompileError::NotAvailable {
@@ -452,6 +453,12 @@ impl Stages {
         let options = QuantizeOptions { corrections: calibrated.corrections.clone(), ..options };
         progress(Progress { stage: "quantizing", done: 0, total: 1 });
         let search = Search { calibrated: &calibrated, samples: &samples, isa: request.target.isa()? };
+        let method = match request.method {
+            Some(method) => method,
+            None => search.best_method(&options, progress)?,
+        };
+        self.method = Some(method);
+        let options = QuantizeOptions { method, ..options };
         let precisions = match request.precision {
             Precision::Auto => {
                 let budget = Budget::new(request, pack_options(request, &self.about, &self.imported)?)?;
@@ -588,6 +595,7 @@ fn report(
         precision: request.precision.name(),
         target: request.target.name().to_string(),
         calibration_samples: stages.n_samples,
+        calibration_method: stages.method.map(RangeMethod::name),
         layers: packed.layers.clone(),
         constant_channels: finished.trimmed.clone(),
         streamed: finished.streamed.clone(),

@@ -42,8 +42,8 @@ pub struct Options {
     /// Typical inputs, for int8; without it those that model.toml beside the model names
     #[arg(long, value_name = "FILE.npz|DIR")]
     calibration: Option<PathBuf>,
-    /// How ranges follow from the calibration samples: minmax, percentile, entropy or mse
-    #[arg(long, default_value = "percentile", value_name = "METHOD")]
+    /// How ranges follow from the calibration samples: minmax, percentile, entropy or mse; best tries them on the samples
+    #[arg(long, default_value = "best", value_name = "METHOD")]
     calibration_method: String,
     /// Balance the channels between layers before they share one scale
     #[arg(long)]
@@ -172,7 +172,8 @@ fn text(converted: &Converted, output: &str) -> String {
         let _ = writeln!(text, "{:<18}{} layers run in {n_slices} slices", "", report.sliced.len());
     }
     if report.calibration_samples > 0 {
-        let _ = writeln!(text, "{:<18}{:>12} samples", "calibrated with", report.calibration_samples);
+        let ranges = report.calibration_method.map(|method| format!(", ranges by {method}")).unwrap_or_default();
+        let _ = writeln!(text, "{:<18}{:>12} samples{ranges}", "calibrated with", report.calibration_samples);
     }
     let arena = match (report.arena_proven_optimal, report.arena_bytes - report.arena_lower_bound_bytes) {
         (true, _) => "no arena can be smaller for this order of layers".to_string(),

@@ -31,6 +31,31 @@ pub struct Method {
 }
 
 impl Search<'_> {
+    /// The way to ranges that gives the best SQNR of all outputs in int8: [`RangeMethod::default`] unless another one is
+    /// better by [`CLEARLY_DB`].
+    ///
+    /// # Errors
+    /// What quantization or a run says.
+    pub fn best_method(
+        &self,
+        options: &QuantizeOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<RangeMethod, CompileError> {
+        // A share of the work that a whole comparison may be: this one is made by every conversion.
+        let n = self.n_samples(MOST_MACS / 8);
+        let mut best = (RangeMethod::default(), f64::NEG_INFINITY);
+        for (done, method) in RangeMethod::ALL.into_iter().enumerate() {
+            progress(Progress { stage: "choosing ranges", done, total: RangeMethod::ALL.len() });
+            let options = QuantizeOptions { method, corrections: Corrections::default(), ..options.clone() };
+            let advantage = if method == RangeMethod::default() { CLEARLY_DB } else { 0.0 };
+            let sqnr_db = self.score(&options, n)?.sqnr_db + advantage;
+            if sqnr_db > best.1 {
+                best = (method, sqnr_db);
+            }
+        }
+        Ok(best.0)
+    }
+
     /// All methods side by side: ranges, tools as far as they were calibrated, precisions. Their names begin with `title`.
     ///
     /// # Errors
@@ -47,14 +72,10 @@ impl Search<'_> {
             ..chosen.clone()
         };
         let weights = if chosen.weights == WeightFormat::Int4 { ", int4 weights" } else { "" };
-        let mut ways: Vec<(String, QuantizeOptions)> = [
-            ("minmax", RangeMethod::MinMax),
-            ("percentile", RangeMethod::Percentile(RangeMethod::PERCENTILE)),
-            ("entropy", RangeMethod::Entropy),
-            ("mse", RangeMethod::Mse),
-        ]
-        .map(|(name, method)| (format!("int8, {name}{weights}"), QuantizeOptions { method, ..plain.clone() }))
-        .to_vec();
+        let way = |method: RangeMethod| {
+            (format!("int8, {}{weights}", method.name()), QuantizeOptions { method, ..plain.clone() })
+        };
+        let mut ways: Vec<(String, QuantizeOptions)> = RangeMethod::ALL.map(way).to_vec();
         let Corrections { statistics, inputs } = chosen.corrections.clone();
         if statistics.is_some() {
             let corrections = Corrections { statistics, inputs: None };
@@ -96,3 +117,6 @@ impl Search<'_> {
         rows.collect()
     }
 }
+
+/// What another method must gain over the default one, in dB: less is chance.
+const CLEARLY_DB: f64 = 0.5;

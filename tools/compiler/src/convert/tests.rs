@@ -108,7 +108,11 @@ impl Prepared {
 }
 
 fn request(target: Target, limits: CostLimits) -> ConvertRequest {
-    ConvertRequest { method: RangeMethod::MinMax, limits, ..ConvertRequest::new("m.onnx", target, Precision::Auto) }
+    ConvertRequest {
+        method: Some(RangeMethod::MinMax),
+        limits,
+        ..ConvertRequest::new("m.onnx", target, Precision::Auto)
+    }
 }
 
 /// A board as large as this answer takes it; one that is smaller gets another answer or a reason.
@@ -170,6 +174,20 @@ fn equalisation_repairs_unbalanced_channels() {
     // Rows of weights that differ as much as the channels lose their small ones in int8, whatever activations are.
     let [narrow, wide] = [&plain, &balanced].map(|methods| method(methods, "int16x8"));
     assert!(narrow.accuracy > before.accuracy && wide.sqnr_db > after.sqnr_db, "{narrow:?} {wide:?}");
+}
+
+#[test]
+fn no_method_is_clearly_better_than_the_best() {
+    let model = prepared();
+    for equalise in [false, true] {
+        let calibrated = model.calibrated(AccuracyTools { equalise, ..AccuracyTools::default() });
+        let best = model.search(&calibrated).best_method(&QuantizeOptions::default(), &mut |_| {}).unwrap();
+        let methods = model.methods(&calibrated, &Choice::default());
+        let sqnr_db = |way: RangeMethod| method(&methods, &format!("int8, {}", way.name())).sqnr_db;
+        for other in RangeMethod::ALL {
+            assert!(sqnr_db(other) < sqnr_db(best) + 0.6, "{} is not the best: {methods:#?}", best.name());
+        }
+    }
 }
 
 #[test]
