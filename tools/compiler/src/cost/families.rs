@@ -206,25 +206,26 @@ fn blocks(n: usize) -> [f64; 3] {
     [n / 16, n % 16 / 4, n % 4].map(|n| n as f64)
 }
 
-/// Step, products of matrices, rows. With neighbouring columns: blocks of 16, their products, outputs, products; of float32
-/// blocks and single outputs, and the products of both. Else elements of rows, outputs, products, and both again where the
-/// left operand has a zero point.
+/// Step, products of matrices, rows; of int8 elements of rows; blocks of outputs that are summed side by side, single
+/// outputs, and the products of both. Blocks have 16 outputs in float32, in int8 8 of neighbouring columns and 4 of others.
+/// Float32 has no blocks of others: elements of rows, outputs, products.
 fn matrices(name: &str, shapes: &Shapes) -> Option<Vec<f64>> {
     let [.., m, k] = *shapes.inputs.first()?;
     let [.., n] = shapes.output;
     let [m, k, n] = [m, k, n].map(f64::from);
     let all = shapes.n_outputs();
     let (rows, batch) = (all / n, all / n / m);
-    if shapes.parameter(0)? == 1 {
-        let centred = f64::from(u8::from(shapes.input_zero_point != 0 && name.ends_with("i8")));
-        return Some(vec![1.0, batch, rows, rows * k, all, all * k, all * centred, all * k * centred]);
-    }
-    if name.ends_with("f32") {
-        let [blocks, single] = [(n / 16.0).floor() * rows, n % 16.0 * rows];
-        return Some(vec![1.0, batch, rows, blocks, single, blocks * k, single * k]);
-    }
-    let blocks = rows * (n / 16.0).ceil();
-    Some(vec![1.0, batch, rows, blocks, blocks * k, all, all * k])
+    let is_transposed = shapes.parameter(0)? == 1;
+    let block = match (name.ends_with("f32"), is_transposed) {
+        (true, true) => return Some(vec![1.0, batch, rows, rows * k, all, all * k]),
+        (true, false) => 16.0,
+        (false, true) => 4.0,
+        (false, false) => 8.0,
+    };
+    let [blocks, single] = [(n / block).floor() * rows, n % block * rows];
+    let elements = (!name.ends_with("f32")).then_some(rows * k);
+    let start = [1.0, batch, rows].into_iter().chain(elements);
+    Some(start.chain([blocks, single, blocks * k, single * k]).collect())
 }
 
 /// Step, pixels; blocks of four channels and single channels: of a pixel, of a tap, of a product.

@@ -150,7 +150,6 @@ struct Shapes {
     /// Of the first input.
     input_rank: usize,
     input_type: ElementType,
-    input_zero_point: i32,
     /// Dimensions of all inputs and of the output, right-aligned.
     inputs: Vec<[u32; MAX_RANK]>,
     output: [u32; MAX_RANK],
@@ -174,7 +173,6 @@ impl Shapes {
             groups: step.parameters.get(20..).and_then(|p| p.first_chunk()).map_or(1, |&g| u32::from_le_bytes(g)),
             input_rank: input.shape.rank(),
             input_type: input.element_type,
-            input_zero_point: input.quantization.zero_point,
             inputs: (0..step.n_inputs())
                 .filter_map(|i| Some(image.tensor(step.input(i)?)?.shape.broadcast_dims()))
                 .collect(),
@@ -215,7 +213,6 @@ impl Shapes {
             },
             input_rank: input.shape.len(),
             input_type: input.element_type,
-            input_zero_point: input.quantization.as_ref().map_or(0, |quantization| quantization.zero_point),
             inputs: node.inputs.iter().map(|&id| right_aligned(&graph.tensor(id).shape)).collect(),
             output: right_aligned(&output.shape),
             parameters,
