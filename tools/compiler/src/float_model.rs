@@ -4,11 +4,13 @@ use crate::aligned::AlignedBytes;
 use crate::array::{Array, NamedArray};
 use crate::choose::Chosen;
 use crate::error::CompileError;
+use crate::evaluate::transpose;
 use crate::graph::{Graph, Origin};
 use crate::import::{ImportError, Imported, Interface, Reference};
 use crate::pack::{PackOptions, pack};
+use crate::passes::permutation;
 use crate::plan::plan;
-use crate::runner::{ImageRunner, LayerDoc, real_values, transposed};
+use crate::runner::{ImageRunner, LayerDoc, real_values};
 use std::collections::BTreeSet;
 use tinfer::session::{Observer, StepDone};
 
@@ -132,15 +134,8 @@ fn in_onnx_layout(origin: &Origin, shape: Vec<usize>, values: Vec<f32>) -> Array
         // Reshaped: the order is the ONNX tensor's.
         return Array::f32(shape, values);
     }
-    let mut own = vec![0; shape.len()];
-    for (&axis, &dim) in axes.iter().zip(&shape) {
-        own[axis] = dim;
-    }
-    let mut moved = vec![0.0; values.len()];
-    for (place, value) in transposed(&own, axes).into_iter().zip(values) {
-        moved[place] = value;
-    }
-    Array::f32(own, moved)
+    let back = permutation::inverse(axes);
+    Array::f32(permutation::apply(&back, &shape), transpose(&values, &shape, &back))
 }
 
 #[cfg(test)]

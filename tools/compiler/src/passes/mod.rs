@@ -11,7 +11,7 @@ mod hoist;
 mod layout;
 mod normalization;
 mod origin;
-mod permutation;
+pub(crate) mod permutation;
 mod rank;
 mod report;
 mod reshape;
