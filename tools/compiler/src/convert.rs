@@ -10,6 +10,7 @@ mod budget;
 mod calibration;
 mod dump;
 mod methods;
+mod relative;
 mod roomy;
 mod score;
 
@@ -252,7 +253,7 @@ pub struct ConvertReport {
     pub sliced: Vec<Sliced>,
     /// Transposes that run on the board.
     pub transposes: Vec<TransposeReport>,
-    /// Layers that compute in more than int8, and why; only of [`Precision::Auto`].
+    /// Layers that compute in more than was asked for, and why.
     pub raised: Vec<Raised>,
     /// Layers whose channels were balanced.
     pub equalised: Vec<EqualisedPair>,
@@ -464,8 +465,8 @@ impl Stages {
                 let budget = Budget::new(request, pack_options(request, &self.about, &self.imported)?)?;
                 search.choose(&options, &request.tools.floor, &budget, progress)?
             }
-            Precision::Int16x8 => Choice::all(Level::Int16),
-            Precision::Int8 | Precision::Float32 => Choice::default(),
+            Precision::Int16x8 => search.spare_relative(Choice::all(Level::Int16), &options)?,
+            Precision::Int8 | Precision::Float32 => search.spare_relative(Choice::default(), &options)?,
         };
         let options = QuantizeOptions { precisions: precisions.precisions, ..options };
         if request.tools.compare_methods {

@@ -5,6 +5,8 @@ use super::*;
 use crate::array::{Array, NamedArray, write_npz};
 use crate::import::build::{Attr, ModelBuilder};
 
+mod relative;
+
 /// Uniform between -1 and 1.
 struct Random(u64);
 
@@ -64,30 +66,33 @@ struct Prepared {
     graph: Graph,
 }
 
-/// The model, and samples whose labels are the float model's classes.
+/// The unbalanced model and samples.
 fn prepared() -> Prepared {
-    let imported = unbalanced().import().unwrap();
-    let graph = simplify(lower(&imported).unwrap()).graph;
-    let zeros = Array::f32(vec![1, 3, 8, 8], vec![0.0; 192]);
-    let reference = FloatModel::open(&imported, &graph, &[NamedArray::new("x", zeros)]).unwrap();
-    let mut random = Random(77);
-    let n = 80;
-    let x = random.array(&[n, 3, 8, 8], 1.0);
-    let labels = (0..n).map(|i| {
-        let sample = Array::f32(vec![1, 3, 8, 8], x.to_f32()[i * 192..(i + 1) * 192].to_vec());
-        let outputs = reference.run_with_taps(&[NamedArray::new("x", sample)], &mut |_, _| {}).unwrap();
-        let scores = outputs[0].array.to_f32().to_vec();
-        crate::metrics::top1(&scores).unwrap() as i64
-    });
-    let labels = Array::new(vec![n], crate::array::ArrayData::I64(labels.collect()));
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("samples.npz");
-    write_npz(&path, &[NamedArray::new("x", x), NamedArray::new("labels", labels)]).unwrap();
-    let samples = load_samples(&path, &imported.inputs, &Default::default(), &[]).unwrap();
-    Prepared { imported, reference, samples, graph }
+    Prepared::new(&unbalanced(), Random(77).array(&[80, 3, 8, 8], 1.0))
 }
 
 impl Prepared {
+    /// The model, and samples whose labels are the float model's classes.
+    fn new(model: &ModelBuilder, x: Array) -> Self {
+        let imported = model.import().unwrap();
+        let graph = simplify(lower(&imported).unwrap()).graph;
+        let shape = imported.inputs[0].shape.clone();
+        let sample = |values: &[f32]| [NamedArray::new("x", Array::f32(shape.clone(), values.to_vec()))];
+        let size = shape.iter().product();
+        let reference = FloatModel::open(&imported, &graph, &sample(&vec![0.0; size])).unwrap();
+        let values = x.to_f32();
+        let labels = values.chunks(size).map(|values| {
+            let outputs = reference.run_with_taps(&sample(values), &mut |_, _| {}).unwrap();
+            crate::metrics::top1(&outputs[0].array.to_f32()).unwrap() as i64
+        });
+        let labels = Array::new(vec![x.shape[0]], crate::array::ArrayData::I64(labels.collect()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("samples.npz");
+        write_npz(&path, &[NamedArray::new("x", x), NamedArray::new("labels", labels)]).unwrap();
+        let samples = load_samples(&path, &imported.inputs, &Default::default(), &[]).unwrap();
+        Prepared { imported, reference, samples, graph }
+    }
+
     fn calibrated(&self, tools: AccuracyTools) -> Calibrated {
         let calibration = Calibration { reference: &self.reference, samples: &self.samples };
         calibration.run(self.graph.clone(), tools, &mut |_| {}).unwrap()
