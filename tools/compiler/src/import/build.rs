@@ -1,6 +1,6 @@
 //! ONNX models written in code, for tests.
 
-use super::{ImportError, ImportOptions, Imported, from_proto};
+use super::{ImportError, ImportOptions, Imported, from_proto, tensor};
 use crate::array::{Array, ArrayData};
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -123,7 +123,7 @@ impl ModelBuilder {
 
     /// A weight.
     pub fn weight(mut self, name: &str, array: Array) -> Self {
-        let tensor = tensor_proto(name, &array);
+        let tensor = tensor::proto(name, &array);
         self.graph().initializer.push(tensor);
         self
     }
@@ -168,22 +168,6 @@ fn value_info(name: &str, ty: DataType, dims: Option<&[Dim]>) -> ValueInfoProto 
     ValueInfoProto { name: name.into(), r#type: Some(ty), doc_string: String::new() }
 }
 
-/// The protobuf of an array.
-pub fn tensor_proto(name: &str, array: &Array) -> TensorProto {
-    let (ty, raw): (DataType, Vec<u8>) = match &array.data {
-        ArrayData::F32(v) => (DataType::Float, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        ArrayData::F64(v) => (DataType::Double, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        ArrayData::I8(v) => (DataType::Int8, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        ArrayData::U8(v) => (DataType::Uint8, v.clone()),
-        ArrayData::I16(v) => (DataType::Int16, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        ArrayData::I32(v) => (DataType::Int32, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        ArrayData::I64(v) => (DataType::Int64, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        ArrayData::Bool(v) => (DataType::Bool, v.clone()),
-    };
-    let dims = array.shape.iter().map(|&d| d as i64).collect();
-    TensorProto { name: name.into(), dims, data_type: ty as i32, raw_data: raw, ..Default::default() }
-}
-
 fn attribute(name: &str, value: &Attr) -> AttributeProto {
     let mut proto = AttributeProto { name: name.into(), ..Default::default() };
     let ty = match value {
@@ -204,7 +188,7 @@ fn attribute(name: &str, value: &Attr) -> AttributeProto {
             AttributeType::Ints
         }
         Attr::T(x) => {
-            proto.t = Some(tensor_proto("", x));
+            proto.t = Some(tensor::proto("", x));
             AttributeType::Tensor
         }
     };

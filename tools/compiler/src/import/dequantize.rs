@@ -5,20 +5,23 @@
 //! must never see one. In models whose activations are quantized too, the scales travel on as [`Quantization`] of the
 //! result, so that the very same integers come out in the image.
 
-use super::{ImportError, tensor};
+use super::{ImportError, constants, tensor};
 use crate::array::{Array, ArrayData};
 use crate::graph::Quantization;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, NodeProto, OperatorSetIdProto, TensorProto};
 
 /// Replaces each DequantizeLinear over constants by its result. Returns what the results of 8-bit integers were
 /// quantized with, when the model's activations are quantized as well.
-pub(super) fn fold(graph: &mut GraphProto) -> Result<BTreeMap<String, Quantization>, ImportError> {
+pub(super) fn fold(
+    graph: &mut GraphProto,
+    opsets: &[OperatorSetIdProto],
+) -> Result<BTreeMap<String, Quantization>, ImportError> {
     let mut quantizations = BTreeMap::new();
     if !graph.node.iter().any(|n| n.op_type == "DequantizeLinear") {
         return Ok(quantizations);
     }
+    let wanted = constants::leading_to(graph, &["QuantizeLinear", "DequantizeLinear"]);
     let mut constants: HashMap<String, Array> = HashMap::new();
     for proto in &graph.initializer {
         if let Some(array) = tensor::array(proto)? {
@@ -39,9 +42,13 @@ pub(super) fn fold(graph: &mut GraphProto) -> Result<BTreeMap<String, Quantizati
             constants.insert(output.clone(), array);
         } else if let Some((array, quantization)) = dequantize(node, &constants) {
             folded.insert(output.clone());
-            results.push(proto(output.clone(), &array));
+            results.push(tensor::proto(output, &array));
             constants.insert(output.clone(), array);
             quantizations.extend(quantization.map(|q| (output.clone(), q)));
+        } else if node.output.iter().any(|o| wanted.contains(o))
+            && let Some(values) = constants::evaluate(node, &constants, opsets)
+        {
+            constants.extend(node.output.iter().zip(values).map(|(name, value)| (name.clone(), Array::clone(&value))));
         }
     }
     // Whoever reads the integers of a folded QuantizeLinear besides a DequantizeLinear still has them.
@@ -54,7 +61,7 @@ pub(super) fn fold(graph: &mut GraphProto) -> Result<BTreeMap<String, Quantizati
         graph.node.iter().flat_map(|n| &n.input).chain(graph.output.iter().map(|o| &o.name)).map(|s| &**s).collect();
     let integers = gone.iter().filter(|n| n.op_type == "QuantizeLinear").filter_map(|n| n.output.first());
     let integers: Vec<TensorProto> =
-        integers.filter(|o| read.contains(&***o)).map(|o| integer_proto(o, &constants[o])).collect();
+        integers.filter(|o| read.contains(&***o)).map(|o| tensor::proto(o, &constants[o])).collect();
     graph.initializer.extend(integers);
     let unread: HashSet<&str> =
         gone.iter().flat_map(|n| &n.input).map(|s| &**s).filter(|i| !read.contains(i)).collect();
@@ -190,22 +197,4 @@ fn dequantize(node: &NodeProto, constants: &HashMap<String, Array>) -> Option<(A
         axis: parameters.axis,
     });
     Some((Array::f32(x.shape.clone(), values), quantization))
-}
-
-fn proto(name: String, array: &Array) -> TensorProto {
-    let raw_data = array.to_f32().iter().flat_map(|x| x.to_le_bytes()).collect();
-    tensor_proto(name, array, DataType::Float, raw_data)
-}
-
-fn integer_proto(name: &str, array: &Array) -> TensorProto {
-    let (data_type, raw_data) = match &array.data {
-        ArrayData::I8(v) => (DataType::Int8, v.iter().map(|&q| q as u8).collect()),
-        _ => (DataType::Uint8, array.to_f64().into_iter().map(|q| q as u8).collect()),
-    };
-    tensor_proto(name.to_string(), array, data_type, raw_data)
-}
-
-fn tensor_proto(name: String, array: &Array, data_type: DataType, raw_data: Vec<u8>) -> TensorProto {
-    let dims = array.shape.iter().map(|&d| d as i64).collect();
-    TensorProto { name, dims, data_type: data_type as i32, raw_data, ..Default::default() }
 }

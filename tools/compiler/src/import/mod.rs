@@ -8,6 +8,7 @@
 pub mod build;
 pub mod case;
 mod check;
+mod constants;
 mod dequantize;
 mod dimensions;
 mod empty_lists;
@@ -134,7 +135,7 @@ fn from_proto(
     qlinear::to_qdq(graph);
     integer::to_real(graph);
     qlinear::fold_scales(graph);
-    let quantizations = dequantize::fold(graph)?;
+    let quantizations = dequantize::fold(graph, &proto.opset_import)?;
     let mut weights = check::weights(graph)?;
     check::sizes(graph, &weights)?;
     let declared = dimensions::declared(graph);

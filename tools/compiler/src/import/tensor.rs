@@ -108,6 +108,23 @@ pub(super) fn array(proto: &TensorProto) -> Result<Option<Array>, ImportError> {
     Ok(Some(Array { shape, data }))
 }
 
+/// The protobuf of an array.
+pub(super) fn proto(name: &str, array: &Array) -> TensorProto {
+    let data_type = match &array.data {
+        ArrayData::F32(_) => DataType::Float,
+        ArrayData::F64(_) => DataType::Double,
+        ArrayData::I8(_) => DataType::Int8,
+        ArrayData::U8(_) => DataType::Uint8,
+        ArrayData::I16(_) => DataType::Int16,
+        ArrayData::I32(_) => DataType::Int32,
+        ArrayData::I64(_) => DataType::Int64,
+        ArrayData::Bool(_) => DataType::Bool,
+    };
+    let dims = array.shape.iter().map(|&d| d as i64).collect();
+    let raw_data = array.data.to_le_bytes();
+    TensorProto { name: name.into(), dims, data_type: data_type as i32, raw_data, ..TensorProto::default() }
+}
+
 /// Dimensions of a weight as unsigned numbers, of a sane size.
 pub(super) fn dimensions(proto: &TensorProto) -> Result<Vec<usize>, ImportError> {
     let mut elements = 1u64;

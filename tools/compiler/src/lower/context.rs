@@ -158,9 +158,34 @@ impl<'a> Lowering<'a> {
         self.operand(&name)
     }
 
-    /// What the integers of a quantized activation stand for.
+    /// What the integers of a quantized activation stand for that is held as real values. A tensor that is held as plain
+    /// integers has none, whatever reads it.
     pub fn grid_of(&self, name: &str) -> Option<Grid> {
-        self.grids.get(name).copied()
+        if self.holds_integers(name) { None } else { self.grids.get(name).copied() }
+    }
+
+    /// Whether an ONNX tensor was computed already, as plain integers.
+    pub fn holds_integers(&self, name: &str) -> bool {
+        self.tensors.get(name).is_some_and(|&id| self.element_type(id) != ElementType::F32)
+    }
+
+    /// The tensor that holds the integers of a node's input `i` as they are in the file: known ones, or plain ones.
+    ///
+    /// # Errors
+    /// When they are held as real values.
+    pub fn integers(&mut self, node: &OnnxNode, i: usize) -> Result<TensorId, Refusal> {
+        let name = self.input_name(node, i).ok_or_else(|| missing_input(i))?;
+        if let Some(constant) = self.value(&name).and_then(|value| Constant::from_data(value.data.clone())) {
+            let shape = self.shape(&name)?;
+            return Ok(self.graph.add_constant(&format!("{name}_integers"), shape, constant));
+        }
+        if self.grid_of(&name).is_some() {
+            return Err(Refusal::new(
+                format!("the integers of '{name}' have one scale elsewhere"),
+                "dequantize a tensor with the scale that it is quantized with",
+            ));
+        }
+        self.operand(&name)
     }
 
     /// The integer 0 of a quantized ONNX tensor as a step of int8.

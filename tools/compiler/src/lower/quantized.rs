@@ -53,7 +53,9 @@ pub fn grids(imported: &Imported) -> HashMap<String, Grid> {
             "DequantizeLinear" => node.inputs.first(),
             _ => continue,
         };
-        if let (Some(tensor), Ok(grid)) = (tensor, grid(imported, node)) {
+        // Known integers are dequantized where they are read.
+        let Some(tensor) = tensor.filter(|t| imported.value(t).is_none()) else { continue };
+        if let Ok(grid) = grid(imported, node) {
             grids.entry(tensor.clone()).or_insert(grid);
         }
     }

@@ -12,7 +12,7 @@ use tinfer::tensor::ElementType;
 
 /// y = (x - zero_point) * scale.
 pub fn dequantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
-    let x = lowering.any_input(node, 0)?;
+    let x = lowering.integers(node, 0)?;
     let shape = lowering.shape_of(x).to_vec();
     let mut real = cast(lowering, node, "real", x, ElementType::F32);
     if let Some(zero_point) = lowering.optional_input(node, 2)? {
@@ -126,5 +126,6 @@ fn along(
 pub fn is_plain(lowering: &Lowering, node: &OnnxNode) -> bool {
     let several = |i: usize| lowering.known(node, i).is_ok_and(|v| v.is_some_and(|v| v.n_elements() > 1));
     let at_run_time = |i: usize| node.inputs.get(i).is_some_and(|n| !n.is_empty()) && !lowering.is_constant(node, i);
-    at_run_time(1) || at_run_time(2) || several(1) || lowering.is_constant(node, 0)
+    let reads_integers = node.operator == "DequantizeLinear" && lowering.holds_integers(&node.inputs[0]);
+    at_run_time(1) || at_run_time(2) || several(1) || lowering.is_constant(node, 0) || reads_integers
 }
