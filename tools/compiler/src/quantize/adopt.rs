@@ -1,6 +1,5 @@
 //! The quantization that a model brings along: every [`Unary::Snap`] becomes the quantization of the tensor before it.
 
-use super::QuantizeError;
 use crate::graph::{Graph, Node, Operator, TensorId, Unary};
 use tinfer::tensor::ElementType;
 
@@ -12,12 +11,9 @@ pub fn is_quantized(graph: &Graph) -> bool {
 
 /// Gives quantized inputs and the results of [`Unary::Snap`] their int8 quantization. The nodes become
 /// [`Operator::Requantize`], which later vanish where the tensor before them takes the same quantization.
-///
-/// # Errors
-/// [`QuantizeError::TwoScales`]
-pub(super) fn quantizations(graph: &mut Graph) -> Result<(), QuantizeError> {
+pub(super) fn quantizations(graph: &mut Graph) {
     if !is_quantized(graph) {
-        return Ok(());
+        return;
     }
     let inputs: Vec<TensorId> = graph.inputs.iter().map(|p| p.tensor).collect();
     for (idx, tensor) in graph.tensors.iter_mut().enumerate().filter(|(_, t)| t.constant.is_none()) {
@@ -26,7 +22,6 @@ pub(super) fn quantizations(graph: &mut Graph) -> Result<(), QuantizeError> {
             false => tensor.quantization = None,
         }
     }
-    check_inputs(graph)?;
     for idx in 0..graph.nodes.len() {
         let Operator::Unary(Unary::Snap(grid)) = graph.nodes[idx].operator else { continue };
         graph.nodes[idx].operator = Operator::Requantize;
@@ -35,7 +30,6 @@ pub(super) fn quantizations(graph: &mut Graph) -> Result<(), QuantizeError> {
         tensor.quantization = Some(grid.into());
         tensor.element_type = ElementType::I8;
     }
-    Ok(())
 }
 
 /// Layers whose weights are real numbers in a model that is quantized otherwise.
@@ -52,20 +46,6 @@ pub fn real_weights(graph: &Graph) -> Vec<&str> {
     let layers = graph.nodes.iter().filter(is_layer);
     let real = layers.filter(|n| n.inputs.get(1).is_some_and(|&w| graph.tensor(w).quantization.is_none()));
     real.map(|n| &*n.name).collect()
-}
-
-/// Everything that is computed belongs to one rounding already; an input cannot be given twice.
-fn check_inputs(graph: &Graph) -> Result<(), QuantizeError> {
-    for port in &graph.inputs {
-        let tensor = graph.tensor(port.tensor);
-        let operators: Vec<&Operator> =
-            graph.consumers(port.tensor).into_iter().map(|r| &graph.nodes[r].operator).collect();
-        let rounds = operators.iter().any(|o| is_snap(o));
-        if rounds && tensor.quantization.is_none() && operators.iter().any(|o| *o != operators[0]) {
-            return Err(QuantizeError::TwoScales { tensor: tensor.name.clone() });
-        }
-    }
-    Ok(())
 }
 
 fn is_snap(operator: &Operator) -> bool {

@@ -251,10 +251,20 @@ fn node_levels(graph: &Graph, precisions: &Precisions) -> Result<Vec<Level>, Qua
     }
 }
 
-/// The lowest level at which somebody reads an input in steps.
+/// The lowest level at which somebody reads an input in steps. An input that a quantized model rounds to one grid for
+/// some readers and not at all, or to another one, for others has none: it stays as it is given.
 fn wanted_level(graph: &Graph, levels: &[Level], id: TensorId) -> Option<Level> {
-    let levels = readers(graph, id).into_iter().map(|reader| levels[reader]);
-    levels.filter(|level| level.is_quantized()).min()
+    let readers = readers(graph, id);
+    let roundings = readers.iter().map(|&reader| match graph.nodes[reader].operator {
+        Operator::Requantize => graph.tensor(graph.nodes[reader].outputs[0]).quantization.as_ref(),
+        _ => None,
+    });
+    let roundings: Vec<_> = roundings.collect();
+    let is_given_as_steps = graph.tensor(id).element_type != ElementType::F32;
+    if !is_given_as_steps && roundings.iter().any(|r| *r != roundings[0]) {
+        return None;
+    }
+    readers.into_iter().map(|reader| levels[reader]).filter(|level| level.is_quantized()).min()
 }
 
 /// The nodes that compute something of a tensor, directly or behind operators that move it.

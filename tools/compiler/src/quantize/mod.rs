@@ -142,12 +142,6 @@ pub enum QuantizeError {
         /// The node.
         node: String,
     },
-    /// An input that a model quantizes in two ways.
-    #[error("the model quantizes its input {tensor} in two ways")]
-    TwoScales {
-        /// The input.
-        tensor: String,
-    },
     /// A model that is quantized in part.
     #[error("the model is quantized already, but tensor {tensor} has no scale in it")]
     Partly {
@@ -172,7 +166,6 @@ impl QuantizeError {
             QuantizeError::Partly { .. } => {
                 "quantize it in the file as well, or give calibration samples (--calibration FILE.npz)"
             }
-            QuantizeError::TwoScales { .. } => "quantize the input once and let all its readers have the result",
             QuantizeError::WeightSteps { .. } => "quantize weights symmetrically to int8 (zero point 0)",
             QuantizeError::NotFinite { .. } => "remove the calibration samples that cause them, or mend the weights",
             QuantizeError::NoForm { .. } => "leave its precision out, it is chosen then",
@@ -196,7 +189,7 @@ pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Res
     let mut graph = graph;
     graph.compact();
     let quantized = is_quantized(&graph);
-    adopt::quantizations(&mut graph)?;
+    adopt::quantizations(&mut graph);
     let mut precisions = options.precisions.clone();
     loop {
         let mut attempt = graph.clone();
