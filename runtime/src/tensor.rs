@@ -1,6 +1,7 @@
 //! Element types, shapes and per-tensor quantization.
 
 use crate::error::LoadError;
+use crate::float_math::round_ties_even;
 
 /// Highest rank of a tensor in an image.
 pub const MAX_RANK: usize = 5;
@@ -153,12 +154,12 @@ pub struct Quantization {
 impl Quantization {
     /// The nearest int8 step to a real value, see [`quantize_i8`].
     pub fn quantize_i8(&self, real: f32) -> i8 {
-        quantize_i8(f64::from(real), f64::from(self.scale), self.zero_point)
+        nearest(real, self.scale, self.zero_point).clamp(-128, 127) as i8
     }
 
     /// The nearest int16 step to a real value, rounded as [`quantize_i8`] does.
     pub fn quantize_i16(&self, real: f32) -> i16 {
-        nearest(f64::from(real), f64::from(self.scale), self.zero_point).clamp(-32768, 32767) as i16
+        nearest(real, self.scale, self.zero_point).clamp(-32768, 32767) as i16
     }
 
     /// The real value of a step.
@@ -167,17 +168,21 @@ impl Quantization {
     }
 }
 
-/// The nearest int8 step to a real value, half away from zero, saturated. NaN becomes the zero point.
+/// The nearest int8 step to a real value, ties to even, saturated. NaN becomes the zero point.
+///
+/// # Algorithm
+/// `saturate(round(real / scale) + zero_point)` as ONNX QuantizeLinear has it: one IEEE division in binary32, of operands
+/// that are rounded to binary32.
 pub fn quantize_i8(real: f64, scale: f64, zero_point: i32) -> i8 {
-    nearest(real, scale, zero_point).clamp(-128, 127) as i8
+    nearest(real as f32, scale as f32, zero_point).clamp(-128, 127) as i8
 }
 
-/// The nearest step, half away from zero.
-fn nearest(real: f64, scale: f64, zero_point: i32) -> i32 {
-    let steps = real / scale;
-    // Core has no `round`; the cast truncates and saturates.
-    let nearest = (if steps < 0.0 { steps - 0.5 } else { steps + 0.5 }) as i32;
-    nearest.saturating_add(zero_point)
+/// The nearest step, ties to even.
+#[inline(always)]
+pub(crate) fn nearest(real: f32, scale: f32, zero_point: i32) -> i32 {
+    // Beyond every sum of a step and a zero point, and within what the rounding takes.
+    let steps = (real / scale).clamp(-131_072.0, 131_072.0);
+    (round_ties_even(steps) as i32).saturating_add(zero_point)
 }
 
 #[cfg(test)]
@@ -185,13 +190,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantization_rounds_half_away_and_saturates() {
+    fn quantization_rounds_half_to_even_and_saturates() {
         let q = Quantization { scale: 0.5, zero_point: -3 };
         for (real, expected) in [
             (0.0, -3),
-            (0.25, -2),
-            (-0.25, -4),
-            (0.24, -3),
+            (0.25, -3),
+            (-0.25, -3),
+            (0.75, -1),
+            (-0.75, -5),
+            (0.26, -2),
             (1e30, 127),
             (-1e30, -128),
             (f32::NAN, -3),
@@ -201,6 +208,6 @@ mod tests {
         }
         assert_eq!(q.dequantize(-5), -1.0);
         let wide = Quantization { scale: 0.5, zero_point: 0 };
-        assert_eq!([-1e9, -0.25, 0.24, 100.25, 1e9].map(|x| wide.quantize_i16(x)), [-32768, -1, 0, 201, 32767]);
+        assert_eq!([-1e9, -0.25, 0.26, 100.25, 1e9].map(|x| wide.quantize_i16(x)), [-32768, 0, 1, 200, 32767]);
     }
 }

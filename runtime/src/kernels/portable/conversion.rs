@@ -1,8 +1,8 @@
 //! From real numbers to steps and back, and from steps to other steps.
 
 use crate::fixed_point::Requantizer;
-use crate::float_math::round_ties_even;
 use crate::kernels::Operand;
+use crate::tensor::nearest;
 use core::cell::Cell;
 
 /// An integer that a quantized tensor consists of.
@@ -55,9 +55,7 @@ impl Step for i16 {
 /// NaN becomes the zero point.
 pub fn quantize<T: Step>(scale: f32, zero_point: i32, input: &[f32], output: &mut [T]) -> Option<()> {
     for (target, &x) in output.iter_mut().zip(input) {
-        // Beyond every sum of a step and a zero point, and within what the rounding takes.
-        let steps = (x / scale).clamp(-131_072.0, 131_072.0);
-        *target = T::saturate(i64::from((round_ties_even(steps) as i32).saturating_add(zero_point)));
+        *target = T::saturate(i64::from(nearest(x, scale, zero_point)));
     }
     Some(())
 }

@@ -1,9 +1,9 @@
 //! Limits and signs: functions of one element of any type.
 
-use super::Refusal;
 use super::binary::{integers, one, push_pair, same_type, typed};
 use super::context::{Lowering, float, int};
 use super::unary;
+use super::{Refusal, quantized};
 use crate::graph::{Clamp, Operator, Pair, TensorId, Unary};
 use crate::import::OnnxNode;
 use tinfer::kernels::portable::{IntegerFunction, Relation};
@@ -13,7 +13,9 @@ use tinfer::tensor::ElementType;
 pub fn relu(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     let x = typed(lowering, node, 0)?;
     if lowering.element_type(x) == ElementType::F32 {
-        return unary::push(lowering, node, Unary::Clamp(Clamp { min: Some(0.0), max: None }));
+        // Of a quantized tensor it is the integer 0 that counts.
+        let zero = quantized::real_zero(lowering, &node.inputs[0]);
+        return unary::push(lowering, node, Unary::Clamp(Clamp { min: Some(zero), max: None }));
     }
     let zero = one(lowering, node, x, 0)?;
     push_pair(lowering, node, Pair::Integer(IntegerFunction::Max), x, zero)
@@ -105,6 +107,14 @@ fn constant_limits(lowering: &Lowering, node: &OnnxNode) -> Result<Clamp, Refusa
     let limit = |i: usize, name: &str, none: f32| -> Result<Option<f32>, Refusal> {
         let value = if lowering.imported.opset < 11 {
             float(node, name, none)?
+        } else if let Some(grid) = lowering.grid_of(&node.inputs[0]) {
+            match lowering.known(node, i)?.as_deref().map(|limit| quantized::real_values(limit, grid)) {
+                None => none,
+                Some(Some(real)) if real.len() == 1 => real[0],
+                Some(_) => {
+                    return Err(Refusal::new("its limit is no integer of its type", "limits must be single numbers"));
+                }
+            }
         } else {
             match lowering.known_f32(node, i)? {
                 None => none,

@@ -288,10 +288,7 @@ pub fn select(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
 
 /// Input `i`, of any element type but quantized.
 pub(super) fn typed(lowering: &mut Lowering, node: &OnnxNode, i: usize) -> Result<TensorId, Refusal> {
-    match lowering.input_name(node, i).is_some_and(|name| lowering.grid_of(&name).is_some()) {
-        true => lowering.input(node, i),
-        false => lowering.any_input(node, i),
-    }
+    lowering.any_input(node, i)
 }
 
 /// Two operands of one type.

@@ -1,6 +1,7 @@
 //! What lowering a node works with: the graph under construction and typed access to the ONNX node.
 
-use super::{Refusal, Unsupported, fold, quantized};
+use super::quantized::OnGrid;
+use super::{Refusal, Unsupported, fold, quantized, steps};
 use crate::array::{Array, ArrayData};
 use crate::graph::{Constant, Graph, Grid, Node, Operator, Origin, Port, Quantization, Tensor, TensorId};
 use crate::import::{Attribute, Fact, Imported, Interface, OnnxNode};
@@ -32,6 +33,8 @@ pub struct Lowering<'a> {
     tensors: HashMap<String, TensorId>,
     /// What the integers of quantized activations stand for.
     grids: HashMap<String, Grid>,
+    /// Tensors of this graph that hold the integers of an ONNX tensor.
+    integers: HashMap<String, TensorId>,
     /// ONNX tensors that were not lowered because something refused.
     abandoned: HashSet<String>,
     /// ONNX tensors that lead to an output and whose values are not known already.
@@ -50,7 +53,8 @@ impl<'a> Lowering<'a> {
         }
         let graph = Graph { name: imported.name.clone(), ..Graph::default() };
         let (tensors, grids) = (HashMap::new(), quantized::grids(imported));
-        let mut lowering = Lowering { imported, graph, tensors, grids, abandoned: HashSet::new(), needed };
+        let (integers, abandoned) = (HashMap::new(), HashSet::new());
+        let mut lowering = Lowering { imported, graph, tensors, grids, integers, abandoned, needed };
         for input in &imported.inputs {
             let id = lowering.tensor(&input.name, input.shape.clone(), Some(identity(&input.name, input.shape.len())));
             let tensor = lowering.graph.tensor_mut(id);
@@ -151,8 +155,8 @@ impl<'a> Lowering<'a> {
             Some(&id) if !self.grids.contains_key(&name) => Some(self.element_type(id)),
             _ => self.fact(&name)?.element_type,
         };
-        let moves = node.operator == "DequantizeLinear" || quantized::MOVERS.contains(&&*node.operator);
-        if element_type != Some(ElementType::F32) && !(moves && self.grids.contains_key(&name)) {
+        let takes_grid = OnGrid::of(node) != OnGrid::Computes && self.grid_of(&name).is_some();
+        if element_type != Some(ElementType::F32) && !takes_grid {
             return Err(element_type_refusal(&name, element_type.map_or("of another kind", ElementType::name)));
         }
         self.operand(&name)
@@ -169,23 +173,34 @@ impl<'a> Lowering<'a> {
         self.tensors.get(name).is_some_and(|&id| self.element_type(id) != ElementType::F32)
     }
 
-    /// The tensor that holds the integers of a node's input `i` as they are in the file: known ones, or plain ones.
-    ///
-    /// # Errors
-    /// When they are held as real values.
-    pub fn integers(&mut self, node: &OnnxNode, i: usize) -> Result<TensorId, Refusal> {
-        let name = self.input_name(node, i).ok_or_else(|| missing_input(i))?;
-        if let Some(constant) = self.value(&name).and_then(|value| Constant::from_data(value.data.clone())) {
-            let shape = self.shape(&name)?;
-            return Ok(self.graph.add_constant(&format!("{name}_integers"), shape, constant));
+    /// The tensor that holds the integers of an ONNX tensor as they are in the file.
+    pub fn integers(&mut self, name: &str) -> Result<TensorId, Refusal> {
+        if let Some(&id) = self.integers.get(name) {
+            return Ok(id);
         }
-        if self.grid_of(&name).is_some() {
-            return Err(Refusal::new(
-                format!("the integers of '{name}' have one scale elsewhere"),
-                "dequantize a tensor with the scale that it is quantized with",
-            ));
-        }
-        self.operand(&name)
+        let known = self.value(name).and_then(|value| Constant::from_data(value.data.clone()));
+        let id = match (known, self.grid_of(name).zip(self.zero_step(name))) {
+            (Some(constant), _) => {
+                let shape = self.shape(name)?;
+                self.graph.add_constant(&format!("{name}_integers"), shape, constant)
+            }
+            (None, None) => return self.operand(name),
+            (None, Some((grid, zero_step))) => {
+                let x = self.operand(name)?;
+                let element_type = self.fact(name)?.element_type.unwrap_or(ElementType::I8);
+                let first = self.n_nodes();
+                let id = steps::integers(self, name, x, (grid, zero_step), element_type);
+                self.fold(first);
+                id
+            }
+        };
+        self.integers.insert(name.to_string(), id);
+        Ok(id)
+    }
+
+    /// The tensor of the graph that holds an ONNX tensor.
+    pub fn bound(&self, name: &str) -> Option<TensorId> {
+        self.tensors.get(name).copied()
     }
 
     /// The integer 0 of a quantized ONNX tensor as a step of int8.
@@ -224,13 +239,16 @@ impl<'a> Lowering<'a> {
 
     /// The tensor that holds a node's input `i`, of whatever element type.
     pub fn any_input(&mut self, node: &OnnxNode, i: usize) -> Result<TensorId, Refusal> {
-        let name = self.input_name(node, i).ok_or_else(|| missing_input(i))?;
-        self.operand(&name)
+        self.optional_input(node, i)?.ok_or_else(|| missing_input(i))
     }
 
     /// As [`Lowering::any_input`]; `Ok(None)` when the input is absent.
     pub fn optional_input(&mut self, node: &OnnxNode, i: usize) -> Result<Option<TensorId>, Refusal> {
-        self.input_name(node, i).map(|name| self.operand(&name)).transpose()
+        let Some(name) = self.input_name(node, i) else { return Ok(None) };
+        match OnGrid::of(node) {
+            OnGrid::Computes => self.integers(&name).map(Some),
+            _ => self.operand(&name).map(Some),
+        }
     }
 
     /// Known elements of input `i`: `Ok(None)` if the input is absent.
@@ -332,6 +350,13 @@ impl<'a> Lowering<'a> {
             quantization: None,
             origin,
         })
+    }
+
+    /// Adds a tensor of any element type.
+    pub fn typed_tensor(&mut self, name: &str, shape: Vec<usize>, element_type: ElementType) -> TensorId {
+        let id = self.tensor(name, shape, None);
+        self.graph.tensor_mut(id).element_type = element_type;
+        id
     }
 
     /// Adds a float32 constant.

@@ -151,6 +151,7 @@ fn lower_node(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Option<Ref
     lowering.check_known(node, operator.attributes).map_err(Some)?;
     let first = lowering.n_nodes();
     (operator.lower)(lowering, node).map_err(Some)?;
+    quantized::keep_on_grid(lowering, node);
     lowering.fold(first);
     Ok(())
 }

@@ -121,9 +121,7 @@ fn value_bytes(lowering: &Lowering, node: &OnnxNode, element_type: ElementType) 
 /// The value in real units. In a quantized tensor it is a step, 0 by default.
 fn real_value(lowering: &Lowering, node: &OnnxNode) -> Result<f32, Refusal> {
     let Some(value) = lowering.known(node, 2)? else {
-        let zero = |name: String| Some((lowering.grid_of(&name)?, lowering.zero_step(&name)?));
-        let padded = lowering.input_name(node, 0).and_then(zero);
-        return Ok(padded.map_or(0.0, |(grid, zero)| (zero - grid.zero_point) as f32 * grid.scale));
+        return Ok(quantized::real_zero(lowering, &node.inputs[0]));
     };
     let real = match lowering.input_name(node, 0).and_then(|name| lowering.grid_of(&name)) {
         Some(grid) => quantized::real_values(&value, grid),

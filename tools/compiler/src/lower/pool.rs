@@ -177,12 +177,10 @@ impl Pool {
         takes: fn(ElementType) -> bool,
         kernel: impl FnOnce(&[usize]) -> Result<Vec<usize>, Refusal>,
     ) -> Result<Self, Refusal> {
-        let name = lowering.input_name(node, 0).unwrap_or_default();
-        let is_quantized = lowering.grid_of(&name).is_some();
-        let x = if is_quantized { lowering.input(node, 0)? } else { lowering.any_input(node, 0)? };
+        let x = lowering.any_input(node, 0)?;
         let element_type = lowering.element_type(x);
         if !takes(element_type) {
-            return Err(element_type_refusal(&name, element_type.name()));
+            return Err(element_type_refusal(&node.inputs[0], element_type.name()));
         }
         let x_shape = lowering.shape_of(x).to_vec();
         if !(3..=5).contains(&x_shape.len()) {
@@ -197,7 +195,7 @@ impl Pool {
             return Err(Refusal::new("a window lies in the padding entirely", "export the model with less padding"));
         }
         let shape = x_shape[..2].iter().chain(&geometry.output).copied().collect();
-        Ok(Pool { x, shape, geometry, is_real: is_quantized || element_type == ElementType::F32 })
+        Ok(Pool { x, shape, geometry, is_real: element_type == ElementType::F32 })
     }
 
     /// The window over NHWC if there is a kernel for it.

@@ -12,32 +12,52 @@ use crate::import::{Attribute, Imported, OnnxNode};
 use std::collections::HashMap;
 use tinfer::tensor::ElementType;
 
-/// Operators that take quantized tensors as they are: they only move or select elements.
-pub const MOVERS: &[&str] = &[
-    "Concat",
-    "DepthToSpace",
-    "Dropout",
-    "Expand",
-    "Flatten",
-    "Gather",
-    "GatherElements",
-    "GatherND",
-    "GlobalMaxPool",
-    "Identity",
-    "MaxPool",
-    "Pad",
-    "Reshape",
-    "Slice",
-    "SpaceToDepth",
-    "Split",
-    "Squeeze",
-    "Tile",
-    "Transpose",
-    "Unsqueeze",
-];
+/// How an operator treats a quantized tensor that is held as real values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnGrid {
+    /// It moves elements.
+    Moves,
+    /// It selects among elements, or compares them with others of the same grid.
+    Selects,
+    /// It brings them back to real numbers.
+    Dequantizes,
+    /// It computes with the integers.
+    Computes,
+}
 
-/// Movers whose result may have other elements than the first input, or several results.
-const NOT_FOLLOWED: &[&str] = &["Concat", "Pad", "Split"];
+impl OnGrid {
+    /// Of an ONNX operator.
+    pub fn of(node: &OnnxNode) -> Self {
+        match &*node.operator {
+            _ if !node.domain.is_empty() => OnGrid::Computes,
+            "Concat" | "DepthToSpace" | "Dropout" | "Expand" | "Flatten" | "Gather" | "GatherElements" | "GatherND"
+            | "GlobalMaxPool" | "Identity" | "MaxPool" | "Pad" | "Reshape" | "Slice" | "SpaceToDepth" | "Split"
+            | "Squeeze" | "Tile" | "Transpose" | "Unsqueeze" => OnGrid::Moves,
+            "Resize" if node.attribute("mode").is_none_or(is_nearest) => OnGrid::Moves,
+            "Clip" | "Relu" | "Max" | "Min" | "ReduceMax" | "ReduceMin" | "Where" | "ArgMax" | "ArgMin" | "Equal"
+            | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" => OnGrid::Selects,
+            "DequantizeLinear" => OnGrid::Dequantizes,
+            _ => OnGrid::Computes,
+        }
+    }
+}
+
+fn is_nearest(mode: &Attribute) -> bool {
+    matches!(mode, Attribute::String(mode) if mode == "nearest")
+}
+
+/// The inputs and outputs of a node that have one grid.
+fn on_one_grid(node: &OnnxNode) -> impl Iterator<Item = &String> + Clone {
+    let inputs = match &*node.operator {
+        "Concat" | "Max" | "Min" | "Clip" | "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" => {
+            &node.inputs[..]
+        }
+        "Where" => &node.inputs[1.min(node.inputs.len())..],
+        _ => &node.inputs[..1.min(node.inputs.len())],
+    };
+    let outputs = if node.operator == "Split" { &node.outputs[..] } else { &node.outputs[..1.min(node.outputs.len())] };
+    inputs.iter().chain(outputs)
+}
 
 /// The grid of every quantized activation, found from the nodes that quantize and dequantize it, through movers both
 /// ways.
@@ -61,14 +81,12 @@ pub fn grids(imported: &Imported) -> HashMap<String, Grid> {
     }
     loop {
         let before = grids.len();
-        let movers = || imported.nodes.iter().filter(|n| MOVERS.contains(&&*n.operator));
-        for node in movers().chain(imported.nodes.iter().rev().filter(|n| MOVERS.contains(&&*n.operator))) {
-            let n_moved = if node.operator == "Concat" { node.inputs.len() } else { 1 };
-            let n_results = if node.operator == "Split" { node.outputs.len() } else { 1 };
-            let results = node.outputs.iter().take(n_results);
-            let moved = node.inputs.iter().take(n_moved).chain(results).filter(|t| is_quantized(t));
-            let Some(&grid) = moved.clone().find_map(|t| grids.get(t)) else { continue };
-            for tensor in moved.clone() {
+        let keeps = |n: &&OnnxNode| matches!(OnGrid::of(n), OnGrid::Moves | OnGrid::Selects);
+        let keeping = || imported.nodes.iter().filter(keeps);
+        for node in keeping().chain(imported.nodes.iter().rev().filter(keeps)) {
+            let on_one = on_one_grid(node).filter(|t| is_quantized(t));
+            let Some(&grid) = on_one.clone().find_map(|t| grids.get(t)) else { continue };
+            for tensor in on_one.clone() {
                 grids.entry(tensor.clone()).or_insert(grid);
             }
         }
@@ -138,6 +156,12 @@ pub fn real_values(steps: &Array, grid: Grid) -> Option<Vec<f32>> {
     Some(steps.to_f64().iter().map(real).collect())
 }
 
+/// The real value that the integer 0 of a tensor stands for.
+pub fn real_zero(lowering: &Lowering, name: &str) -> f32 {
+    let zero = lowering.grid_of(name).zip(lowering.zero_step(name));
+    zero.map_or(0.0, |(grid, zero)| (zero - grid.zero_point) as f32 * grid.scale)
+}
+
 /// y = saturate(round(x / scale) + zero_point).
 pub fn quantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
     if steps::is_plain(lowering, node) {
@@ -159,19 +183,21 @@ pub fn dequantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusa
     check_attributes(lowering, node)?;
     let grid = grid(lowering.imported, node)?;
     let x_name = lowering.input_name(node, 0).unwrap_or_default();
-    let own = lowering.grid_of(&x_name);
-    if let Some(own) = own.filter(|own| *own != grid) {
-        return Err(Refusal::new(
-            format!(
-                "it reads '{x_name}' with scale {} and zero point {}, elsewhere these are {} and {}",
-                grid.scale, grid.zero_point, own.scale, own.zero_point
-            ),
-            "give both the same scale and zero point",
-        ));
+    if lowering.grid_of(&x_name).is_some_and(|own| own != grid) {
+        return steps::dequantize(lowering, node);
     }
     let x = lowering.input(node, 0)?;
     lowering.bind_output(node, 0, x);
     Ok(())
+}
+
+/// Says that what a node selects is on its grid still: passes take that away where they see it.
+pub fn keep_on_grid(lowering: &mut Lowering, node: &OnnxNode) {
+    let Some(name) = node.outputs.first().filter(|_| OnGrid::of(node) == OnGrid::Selects) else { return };
+    let Some((grid, id)) = lowering.grid_of(name).zip(lowering.bound(name)) else { return };
+    let shape = lowering.shape_of(id).to_vec();
+    let kept = lowering.push_step(node, "on_grid", Operator::Unary(Unary::Snap(grid)), vec![id], shape);
+    lowering.bind_output(node, 0, kept);
 }
 
 fn check_attributes(lowering: &Lowering, node: &OnnxNode) -> Result<(), Refusal> {
@@ -207,7 +233,9 @@ fn followed(imported: &Imported, tensor: &str, depth: usize) -> Option<Quantizat
         return Some(own.clone());
     }
     let node = imported.nodes.iter().find(|n| n.outputs.first().is_some_and(|o| o == tensor))?;
-    if depth > MAX_DEPTH || !MOVERS.contains(&&*node.operator) || NOT_FOLLOWED.contains(&&*node.operator) {
+    // Their results may have other elements than the first input, or several results.
+    let others = ["Concat", "Pad", "Split"].contains(&&*node.operator);
+    if depth > MAX_DEPTH || others || OnGrid::of(node) != OnGrid::Moves {
         return None;
     }
     let source = node.inputs.first()?;

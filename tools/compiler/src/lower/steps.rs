@@ -6,13 +6,13 @@
 
 use super::Refusal;
 use super::context::{Lowering, axis, int};
-use crate::graph::{Binary, Clamp, Constant, Move, Operator, Pair, TensorId, Unary};
+use crate::graph::{Binary, Clamp, Constant, Grid, Move, Operator, Pair, TensorId, Unary};
 use crate::import::OnnxNode;
 use tinfer::tensor::ElementType;
 
 /// y = (x - zero_point) * scale.
 pub fn dequantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal> {
-    let x = lowering.integers(node, 0)?;
+    let x = lowering.integers(&node.inputs[0])?;
     let shape = lowering.shape_of(x).to_vec();
     let mut real = cast(lowering, node, "real", x, ElementType::F32);
     if let Some(zero_point) = lowering.optional_input(node, 2)? {
@@ -62,6 +62,28 @@ pub fn quantize(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refusal>
     let steps = lowering.push_step(node, "saturated", saturate, vec![steps], shape.clone());
     lowering.push_output(node, 0, Operator::Cast, vec![steps], shape, to);
     Ok(())
+}
+
+/// The integers that real values on a grid stand for: `x / scale + zero_point`.
+pub fn integers(
+    lowering: &mut Lowering,
+    name: &str,
+    x: TensorId,
+    (grid, zero_step): (Grid, i32),
+    to: ElementType,
+) -> TensorId {
+    let shape = lowering.shape_of(x).to_vec();
+    let scale = lowering.constant(&format!("{name}/scale"), vec![], vec![grid.scale]);
+    let zero = lowering.constant(&format!("{name}/zero"), vec![], vec![(grid.zero_point - zero_step) as f32]);
+    let mut step = |suffix: &str, operator: Operator, inputs: Vec<TensorId>, element_type: ElementType| {
+        let output = lowering.typed_tensor(&format!("{name}/{suffix}"), shape.clone(), element_type);
+        lowering.push(format!("{name}/{suffix}"), "", operator, inputs, output);
+        output
+    };
+    let steps = step("divided", Operator::Pair(Pair::Div), vec![x, scale], ElementType::F32);
+    let steps = step("rounded", Operator::Unary(Unary::Round), vec![steps], ElementType::F32);
+    let steps = step("moved", binary(Binary::Add), vec![steps, zero], ElementType::F32);
+    step("integers", Operator::Cast, vec![steps], to)
 }
 
 fn binary(function: Binary) -> Operator {
