@@ -4,7 +4,7 @@
 //! inputs:                 x [1, H, W, C]
 //! parameters maximum:     window (20 bytes)
 //! parameters avg int8:    window, 20 multiplier i32, 24 shift u8, 25 count_include_pad u8, 26 limits (2 bytes) .. 28
-//! parameters avg dequantized int8: window, 20 count_include_pad u8, 21 reserved, 22 limits (2 bytes) .. 24
+//! parameters avg dequantized int8: window, 20 count_include_pad u8, 21 order of the sums u8, 22 limits (2 bytes) .. 24
 //! parameters avg float32: window, 20 count_include_pad u8, 21 reserved, 24 limits (8 bytes) .. 32
 //! ```
 
@@ -17,8 +17,8 @@ use crate::image::bytes::{RecordWriter, i32_at, u8_at};
 use crate::kernels::geometry::Window2d;
 use crate::kernels::parameters::OutputI8;
 use crate::kernels::portable::{
-    AveragePoolDequantizedI8, AveragePoolI8, Divisor, average_pool_2d_dequantized_i8_on, average_pool_2d_f32_on,
-    average_pool_2d_i8_on, max_pool_2d_f32_on, max_pool_2d_i8_on,
+    AveragePoolDequantizedI8, AveragePoolI8, Divisor, SumOrder, average_pool_2d_dequantized_i8_on,
+    average_pool_2d_f32_on, average_pool_2d_i8_on, max_pool_2d_f32_on, max_pool_2d_i8_on,
 };
 use crate::operators::StepContext;
 use crate::tensor::ElementType;
@@ -114,6 +114,8 @@ pub struct AveragePool2dDequantizedI8Record {
     pub window: WindowRecord,
     /// Whether padding counts in the divisor.
     pub count_include_pad: bool,
+    /// In which order sums go.
+    pub sums: SumOrder,
     /// Fused clamp.
     pub limits: LimitsI8,
 }
@@ -121,8 +123,8 @@ pub struct AveragePool2dDequantizedI8Record {
 impl AveragePool2dDequantizedI8Record {
     /// The parameters' bytes.
     pub fn emit(&self) -> [u8; 24] {
-        let writer = self.window.put(RecordWriter::default()).put(20, &[u8::from(self.count_include_pad)]);
-        self.limits.put(22, writer)
+        let flags = [u8::from(self.count_include_pad), self.sums as u8];
+        self.limits.put(22, self.window.put(RecordWriter::default()).put(20, &flags))
     }
 }
 
@@ -228,12 +230,18 @@ fn run_average_i8(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     average_pool_2d_i8_on(&window, &average, divisor, &mut ctx.placed()?)
 }
 
-fn dequantized(input: &TensorView, output: &TensorView, limits: OutputI8) -> Option<AveragePoolDequantizedI8> {
+fn dequantized(
+    parameters: &[u8],
+    input: &TensorView,
+    output: &TensorView,
+    limits: OutputI8,
+) -> Option<AveragePoolDequantizedI8> {
     let scale = |tensor: &TensorView| Some(tensor.quantization.scale).filter(|s| s.is_finite() && *s > 0.0);
     Some(AveragePoolDequantizedI8 {
         input_zero_point: zero_point_i8(input)?,
         input_scale: scale(input)?,
         output_scale: scale(output)?,
+        sums: SumOrder::from_code(u8_at(parameters, 21)?)?,
         output: limits,
     })
 }
@@ -241,14 +249,15 @@ fn dequantized(input: &TensorView, output: &TensorView, limits: OutputI8) -> Opt
 fn check_average_dequantized(operands: &StepOperands<'_>) -> Result<u64, &'static str> {
     let limits = LimitsI8::check(operands, 22)?;
     let (input, output) = (operands.input(0, ElementType::I8)?, operands.output(0, ElementType::I8)?);
-    dequantized(&input, &output, limits).ok_or("a scale or zero point is out of range")?;
+    dequantized(operands.parameters(), &input, &output, limits)
+        .ok_or("a scale, a zero point or the order of sums is out of range")?;
     divisor(operands.parameters(), 20).ok_or("unknown divisor")?;
     Ok(checked(operands, ElementType::I8)?.1)
 }
 
 fn run_average_dequantized(ctx: &mut StepContext<'_, '_>) -> Option<()> {
     let window = geometry(ctx)?;
-    let average = dequantized(&ctx.input(0)?, &ctx.output(0)?, LimitsI8::of(ctx, 22)?)?;
+    let average = dequantized(ctx.parameters(), &ctx.input(0)?, &ctx.output(0)?, LimitsI8::of(ctx, 22)?)?;
     let divisor = divisor(ctx.parameters(), 20)?;
     average_pool_2d_dequantized_i8_on(&window, &average, divisor, &mut ctx.placed()?)
 }

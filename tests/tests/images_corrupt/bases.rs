@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use tinfer::image::{Envelope, Image};
 use tinfer::isa::Isa;
+use tinfer::kernels::portable::SumOrder;
 use tinfer::kernels::portable::{IntegerFunction, Relation, Statistic};
 use tinfer::operators::reduction::normalization::NormalizationResult;
 
@@ -214,10 +215,12 @@ fn windows(precision: ElementType) -> Graph {
     let window = Window { kernel: [3, 2], stride: [1, 2], dilation: [1, 1], padding: [1, 0] };
     let y = b.node(Operator::MaxPool2d { window }, &[x], &[1, 6, 3, 3]);
     let window = Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [1, 1] };
-    let operator = Operator::AveragePool2d { window, count_include_pad: true, clamp: Clamp::default() };
+    let operator =
+        Operator::AveragePool2d { window, count_include_pad: true, sums: SumOrder::Taps, clamp: Clamp::default() };
     let y = b.node(operator, &[y], &[1, 6, 3, 3]);
     let window = Window { kernel: [6, 3], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
-    let operator = Operator::AveragePool2d { window, count_include_pad: false, clamp: Clamp::default() };
+    let operator =
+        Operator::AveragePool2d { window, count_include_pad: false, sums: SumOrder::Taps, clamp: Clamp::default() };
     let mean = b.node(operator, &[y], &[1, 1, 1, 3]);
     b.finish(&[y, mean])
 }

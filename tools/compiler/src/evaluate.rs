@@ -223,7 +223,7 @@ fn compute(graph: &Graph, node: &Node, x: &[&[f64]]) -> Result<Vec<f64>, String>
                 best
             })
         }
-        Operator::AveragePool2d { window, count_include_pad, clamp } => {
+        Operator::AveragePool2d { window, count_include_pad, clamp, .. } => {
             let taps = Taps::new(window, shape(0), out)?;
             map(out, |index| {
                 let (mut sum, mut n) = (0.0, 0);

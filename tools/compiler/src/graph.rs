@@ -26,6 +26,7 @@ pub use window_nd::{Counted, IndexOrder, Window3d, WindowNd};
 use crate::kept_channels::KeptChannels;
 use crate::strip_rows::StripRows;
 use std::fmt;
+use tinfer::kernels::portable::SumOrder;
 use tinfer::tensor::ElementType;
 
 /// Index of a tensor in [`Graph::tensors`].
@@ -226,6 +227,8 @@ pub enum Operator {
         window: Window,
         /// Whether padded zeros count in the divisor.
         count_include_pad: bool,
+        /// In which order sums go where they are real numbers and decide about ties.
+        sums: SumOrder,
         /// Fused clamp.
         clamp: Clamp,
     },

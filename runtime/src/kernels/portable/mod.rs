@@ -60,7 +60,7 @@ pub use non_max_suppression::{BoxFormat, NonMaxSuppression, non_max_suppression}
 pub use normalization::{LpNorm, Normalization, Statistic, lp_normalization_f32, normalization_f32, statistic_f32};
 pub use pairs::pairs;
 pub use pool_2d::{
-    AveragePoolDequantizedI8, AveragePoolI8, Divisor, average_pool_2d_dequantized_i8,
+    AveragePoolDequantizedI8, AveragePoolI8, Divisor, SumOrder, average_pool_2d_dequantized_i8,
     average_pool_2d_dequantized_i8_on, average_pool_2d_f32, average_pool_2d_f32_on, average_pool_2d_i8,
     average_pool_2d_i8_on, max_pool_2d_f32, max_pool_2d_f32_on, max_pool_2d_i8, max_pool_2d_i8_on,
 };

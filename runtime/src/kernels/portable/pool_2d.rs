@@ -118,6 +118,28 @@ pub fn average_pool_2d_i8(
     average_pool_2d_i8_on(window, q, divisor, &mut Apart { input, output })
 }
 
+/// The order of additions in a float32 average.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SumOrder {
+    /// From 0 over the taps in the order (kh, kw).
+    Taps = 0,
+    /// Of a window that is the whole image: every fourth tap in a lane of its own, `(l0 + l2) + (l1 + l3)`, and then the taps
+    /// that are left. So does MLAS, the kernels of onnxruntime, for GlobalAveragePool.
+    FourLanes = 1,
+}
+
+impl SumOrder {
+    /// The order with this number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(SumOrder::Taps),
+            1 => Some(SumOrder::FourLanes),
+            _ => None,
+        }
+    }
+}
+
 /// Arithmetic of [`average_pool_2d_dequantized_i8_on`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AveragePoolDequantizedI8 {
@@ -127,6 +149,8 @@ pub struct AveragePoolDequantizedI8 {
     pub input_scale: f32,
     /// Real units of one output step, positive.
     pub output_scale: f32,
+    /// In which order sums go.
+    pub sums: SumOrder,
     /// Zero point and limits of the output.
     pub output: OutputI8,
 }
@@ -145,7 +169,7 @@ pub struct AveragePoolDequantizedI8 {
 ///
 /// # Algorithm
 /// `output = clamp(output_zero_point + round(sum((x - input_zero_point) * input_scale) / n / output_scale), min, max)` in
-/// binary32, summed from 0 in the order (kh, kw) over the taps inside the image, rounded to the nearest, ties to even.
+/// binary32, summed over the taps inside the image in the order that `q.sums` says, rounded to the nearest, ties to even.
 pub fn average_pool_2d_dequantized_i8_on(
     window: &Window2d,
     q: &AveragePoolDequantizedI8,
@@ -154,10 +178,82 @@ pub fn average_pool_2d_dequantized_i8_on(
 ) -> Option<()> {
     let counts = Counts::new(window, divisor);
     let add = |sum: f32, x: i8| sum + i32::from(x).wrapping_sub(q.input_zero_point) as f32 * q.input_scale;
+    if q.sums == SumOrder::FourLanes && is_whole_image(window) {
+        return whole_image(window, memory, &add, |sums, n, output| average_dequantized(q, n as f32, sums, output));
+    }
     pool(window, memory, 0.0f32, add, |y, x, sums, output| {
         average_dequantized(q, counts.divisor(y, x) as f32, sums, output);
     })
 }
+
+/// Whether one window covers every pixel, and no padding.
+fn is_whole_image(window: &Window2d) -> bool {
+    let [height, width, _] = window.input;
+    window.kernel == [height, width] && window.padding == [0, 0] && window.dilation == [1, 1] && {
+        let [output_height, output_width, _] = window.output;
+        [output_height, output_width] == [1, 1]
+    }
+}
+
+/// Sums of all pixels of each channel, in four lanes; `finish` takes sums of neighbouring channels and the number of
+/// pixels.
+#[inline(always)]
+fn whole_image(
+    window: &Window2d,
+    memory: &mut impl Activations<i8>,
+    add: &impl Fn(f32, i8) -> f32,
+    finish: impl Fn(&[f32], usize, &mut [i8]),
+) -> Option<()> {
+    let [height, width, channels] = window.input.map(|v| v as usize);
+    let n = height.wrapping_mul(width);
+    let mut first = 0usize;
+    while channels.wrapping_sub(first) >= LANES {
+        let sums = sum_in_lanes::<LANES>(memory.input(), first, channels, n, add)?;
+        finish(&sums, n, memory.output().get_mut(first..)?.first_chunk_mut::<LANES>()?);
+        first = first.wrapping_add(LANES);
+    }
+    while first < channels {
+        let sums = sum_in_lanes::<1>(memory.input(), first, channels, n, add)?;
+        finish(&sums, n, memory.output().get_mut(first..)?.first_chunk_mut::<1>()?);
+        first = first.wrapping_add(1);
+    }
+    Some(())
+}
+
+/// The sums of `N` channels from channel `first` on over `n` pixels.
+#[inline(always)]
+fn sum_in_lanes<const N: usize>(
+    input: &[i8],
+    first: usize,
+    channels: usize,
+    n: usize,
+    add: &impl Fn(f32, i8) -> f32,
+) -> Option<[f32; N]> {
+    let one = Taps { first: 0, position: 0, count: 1 };
+    let pixels = |from: usize, count: usize, step: usize| {
+        let first = first.wrapping_add(from.wrapping_mul(channels));
+        let taps = Taps { count, ..one };
+        fold_block::<_, _, N>(input, first, [0, step.wrapping_mul(channels)], one, taps, 0.0f32, add)
+    };
+    let in_lane = n / LANES;
+    let mut lanes = [[0.0f32; N]; LANES];
+    for (lane, sums) in lanes.iter_mut().enumerate() {
+        *sums = pixels(lane, in_lane, LANES)?;
+    }
+    let [mut sums, l1, l2, l3] = lanes;
+    for (((sum, l1), l2), l3) in sums.iter_mut().zip(l1).zip(l2).zip(l3) {
+        *sum = (*sum + l2) + (l1 + l3);
+    }
+    for pixel in in_lane.wrapping_mul(LANES)..n {
+        for (sum, x) in sums.iter_mut().zip(pixels(pixel, 1, 1)?) {
+            *sum += x;
+        }
+    }
+    Some(sums)
+}
+
+/// Partial sums of a window over the whole image.
+const LANES: usize = 4;
 
 /// As [`average`].
 #[inline(never)]
@@ -339,4 +435,46 @@ fn fold_block<T: Copy, A: Copy, const N: usize>(
         }
     }
     Some(acc)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// The average of a whole image as GlobalAveragePool of onnxruntime has it, written plainly.
+    #[test]
+    fn a_whole_image_is_summed_in_four_lanes() {
+        for (size, channels) in [([8u32, 8], 6u32), ([5, 5], 5), ([1, 3], 4), ([1, 1], 1)] {
+            let (n, c) = ((size[0] * size[1]) as usize, channels as usize);
+            let input: Vec<i8> =
+                (0..n * c).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3] as i8).collect();
+            let window = Window2d {
+                input: [size[0], size[1], channels],
+                output: [1, 1, channels],
+                kernel: size,
+                stride: [1, 1],
+                dilation: [1, 1],
+                padding: [0, 0],
+            };
+            let q = AveragePoolDequantizedI8 {
+                input_zero_point: -7,
+                input_scale: 0.0157,
+                output_scale: 0.0157,
+                sums: SumOrder::FourLanes,
+                output: OutputI8 { zero_point: -7, min: -128, max: 127 },
+            };
+            let mut found = std::vec![0; c];
+            average_pool_2d_dequantized_i8(&window, &q, Divisor::Inside, &input, &mut found).unwrap();
+            let expected = (0..c).map(|channel| {
+                let real: Vec<f32> = (0..n).map(|i| (i32::from(input[i * c + channel]) + 7) as f32 * 0.0157).collect();
+                let whole = n / 4 * 4;
+                let lane = |l: usize| real[..whole].iter().skip(l).step_by(4).fold(0.0f32, |sum, x| sum + x);
+                let lanes = (lane(0) + lane(2)) + (lane(1) + lane(3));
+                let sum = real[whole..].iter().fold(lanes, |sum, x| sum + x);
+                (sum / n as f32 / 0.0157).round_ties_even() as i8 - 7
+            });
+            assert_eq!(found, expected.collect::<Vec<i8>>(), "{size:?} x {channels}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use super::case::{Case, Tensor};
 use crate::fixed_point::{PairMultiplier, Requantizer};
 use crate::kernels::geometry::MatrixLayout;
+use crate::kernels::portable::SumOrder;
 use crate::kernels::portable::{BinaryF32, softmax_table_bits};
 use crate::operators::limits::{LimitsF32, LimitsI8};
 use crate::operators::window::WindowRecord;
@@ -191,6 +192,7 @@ impl Golden {
                 let record = pool_2d::AveragePool2dDequantizedI8Record {
                     window: self.window(),
                     count_include_pad: self.first("count_include_pad") == 1,
+                    sums: SumOrder::Taps,
                     limits: FULL,
                 };
                 let quantization = Quantization { scale: self.0["scale"].values[0] as f32, zero_point: -9 };

@@ -6,6 +6,7 @@ use crate::error::BindError;
 use crate::fixed_point::{PairMultiplier, Requantizer};
 use crate::kernels::geometry::MatrixLayout;
 use crate::kernels::portable::BinaryF32;
+use crate::kernels::portable::SumOrder;
 use crate::operators::limits::LimitsI8;
 use crate::operators::window::WindowRecord;
 use crate::operators::{
@@ -279,13 +280,19 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
             ("unknown divisor", |c| put(c, 25, &[2])),
         ],
     );
-    let record = pool_2d::AveragePool2dDequantizedI8Record { window: WINDOW, count_include_pad: true, limits: FULL };
+    let record = pool_2d::AveragePool2dDequantizedI8Record {
+        window: WINDOW,
+        count_include_pad: true,
+        sums: SumOrder::FourLanes,
+        limits: FULL,
+    };
     let case = Case::new(&pool_2d::AVERAGE_POOL_2D_DEQUANTIZED_I8, &[x], y, &record.emit());
     check(
         &case,
         &[
             ("its window does not fit its tensors", |c| put(c, 0, &[0, 0])),
-            ("a scale or zero point is out of range", |c| c.inputs[0].quantization.zero_point = 300),
+            ("a scale, a zero point or the order", |c| c.inputs[0].quantization.zero_point = 300),
+            ("a scale, a zero point or the order", |c| put(c, 21, &[2])),
             ("unknown divisor", |c| put(c, 20, &[2])),
         ],
     );

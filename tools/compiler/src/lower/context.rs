@@ -178,14 +178,14 @@ impl<'a> Lowering<'a> {
         if let Some(&id) = self.integers.get(name) {
             return Ok(id);
         }
+        let Some((grid, zero_step)) = self.grid_of(name).zip(self.zero_step(name)) else { return self.operand(name) };
         let known = self.value(name).and_then(|value| Constant::from_data(value.data.clone()));
-        let id = match (known, self.grid_of(name).zip(self.zero_step(name))) {
-            (Some(constant), _) => {
+        let id = match known {
+            Some(constant) => {
                 let shape = self.shape(name)?;
                 self.graph.add_constant(&format!("{name}_integers"), shape, constant)
             }
-            (None, None) => return self.operand(name),
-            (None, Some((grid, zero_step))) => {
+            None => {
                 let x = self.operand(name)?;
                 let element_type = self.fact(name)?.element_type.unwrap_or(ElementType::I8);
                 let first = self.n_nodes();

@@ -6,6 +6,7 @@ use super::context::{Lowering, element_type_refusal, float, int, ints};
 use super::window::Geometry;
 use crate::graph::{Clamp, Counted, IndexOrder, Operator, TensorId, Window, WindowNd};
 use crate::import::OnnxNode;
+use tinfer::kernels::portable::SumOrder;
 use tinfer::tensor::ElementType;
 
 /// MaxPool; `storage_order` concerns the indices only.
@@ -45,7 +46,12 @@ pub fn average_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(), Refu
         .any(|i| (g.output[i] - 1) * g.stride[i] + g.extent(i) > g.padding[i] + g.input[i] + g.end_padding[i]);
     match pool.nhwc_window().filter(|_| !(include && beyond)) {
         Some(window) => {
-            let operator = Operator::AveragePool2d { window, count_include_pad: include, clamp: Clamp::default() };
+            let operator = Operator::AveragePool2d {
+                window,
+                count_include_pad: include,
+                sums: SumOrder::Taps,
+                clamp: Clamp::default(),
+            };
             pool.push_nhwc(lowering, node, operator)
         }
         None => {
@@ -66,7 +72,8 @@ pub fn global_average_pool(lowering: &mut Lowering, node: &OnnxNode) -> Result<(
     let pool = Pool::global(lowering, node, is_f32)?;
     match pool.nhwc_window() {
         Some(window) => {
-            let operator = Operator::AveragePool2d { window, count_include_pad: false, clamp: Clamp::default() };
+            let sums = SumOrder::FourLanes;
+            let operator = Operator::AveragePool2d { window, count_include_pad: false, sums, clamp: Clamp::default() };
             pool.push_nhwc(lowering, node, operator)
         }
         None => {
@@ -137,7 +144,12 @@ pub fn mean(
         x
     };
     let shape = lowering.shape_of(x).to_vec();
-    let operator = Operator::AveragePool2d { window: whole(&shape), count_include_pad: false, clamp: Clamp::default() };
+    let operator = Operator::AveragePool2d {
+        window: whole(&shape),
+        count_include_pad: false,
+        sums: SumOrder::Taps,
+        clamp: Clamp::default(),
+    };
     // All that follows has as many elements as channels, so any layout is a reshape of any other.
     let y = lowering.push_step(node, "pool", operator, vec![x], vec![shape[0], 1, 1, shape[3]]);
     lowering.push_output(node, 0, Operator::Reshape, vec![y], result, ElementType::F32);

@@ -31,7 +31,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             let record = MaxPool2dRecord { window: window_record(steps, node, window)? };
             steps.emit(node, &MAX_POOL_2D_I16, &node.inputs, &[], &record.emit())
         }
-        Operator::AveragePool2d { window, count_include_pad, clamp } => {
+        Operator::AveragePool2d { window, count_include_pad, clamp, .. } => {
             let record = AveragePool2dI16Record {
                 window: window_record(steps, node, window)?,
                 requantizer: rescale(steps, node)?,

@@ -5,6 +5,7 @@ use super::step::{Precision, StepPacker, limits_f32};
 use crate::choose::{Average, average};
 use crate::graph::{Clamp, Node, Operator, Window};
 use tinfer::isa::Isa;
+use tinfer::kernels::portable::SumOrder;
 use tinfer::operators::armv7em::pool_2d::{AVERAGE_POOL_2D_I8_ARMV7EM, MAX_POOL_2D_I8_ARMV7EM};
 use tinfer::operators::mve::pool_2d::{AVERAGE_POOL_2D_I8_MVE, MAX_POOL_2D_I8_MVE};
 use tinfer::operators::pool_2d::{
@@ -26,9 +27,9 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             };
             steps.emit(node, operator, &node.inputs, &[], &record.emit())
         }
-        Operator::AveragePool2d { window, count_include_pad, clamp } => {
+        Operator::AveragePool2d { window, count_include_pad, clamp, sums } => {
             let record = window_record(steps, node, window)?;
-            pack_average(steps, node, record, *count_include_pad, *clamp, precision)
+            pack_average(steps, node, record, (*count_include_pad, *sums), *clamp, precision)
         }
         _ => Err(steps.error(node, "it has no window")),
     }
@@ -38,7 +39,7 @@ fn pack_average(
     steps: &mut StepPacker<'_>,
     node: &Node,
     window: WindowRecord,
-    count_include_pad: bool,
+    (count_include_pad, sums): (bool, SumOrder),
     clamp: Clamp,
     precision: Precision,
 ) -> Result<&'static str, PackError> {
@@ -52,7 +53,7 @@ fn pack_average(
             let requantizer = match average(steps.graph, node).map_err(|e| steps.error(node, e.reason))? {
                 Average::Requantized(requantizer) => requantizer,
                 Average::Dequantized => {
-                    let record = AveragePool2dDequantizedI8Record { window, count_include_pad, limits };
+                    let record = AveragePool2dDequantizedI8Record { window, count_include_pad, sums, limits };
                     return steps.emit(node, &AVERAGE_POOL_2D_DEQUANTIZED_I8, &node.inputs, &[], &record.emit());
                 }
             };

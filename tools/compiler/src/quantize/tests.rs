@@ -12,6 +12,7 @@ use crate::graph::{Binary, Node, Origin, Pair, Port, Tensor, Window};
 use crate::pack::{PackOptions, pack};
 use crate::plan::plan;
 use crate::runner::ImageRunner;
+use tinfer::kernels::portable::SumOrder;
 use tinfer::tensor::ElementType;
 
 /// A graph under construction; every activation has an origin of its own name.
@@ -236,7 +237,12 @@ fn mixtures_of_operators_keep_their_outputs() {
         let difference = b.binary("difference", Binary::Sub, sum, a);
         let pad = Operator::Pad { pads: vec![[0, 0], [1, 1], [1, 1], [0, 0]], value: 0.5 };
         let padded = b.node("padded", pad, &[difference], &[1, 8, 8, 8]);
-        let pool = Operator::AveragePool2d { window: window(2, 2, 0), count_include_pad: false, clamp: OPEN };
+        let pool = Operator::AveragePool2d {
+            window: window(2, 2, 0),
+            count_include_pad: false,
+            sums: SumOrder::Taps,
+            clamp: OPEN,
+        };
         let pooled = b.node("pooled", pool, &[padded], &[1, 4, 4, 8]);
         let moved = Operator::Transpose { permutation: vec![0, 3, 1, 2] };
         let moved = b.node("moved", moved, &[pooled], &[1, 8, 4, 4]);

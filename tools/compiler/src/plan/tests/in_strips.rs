@@ -8,6 +8,7 @@ use crate::pack::{PackOptions, pack};
 use crate::plan::{Planned, plan, plan_in_strips, strips};
 use crate::runner::ImageRunner;
 use tinfer::isa::Isa;
+use tinfer::kernels::portable::SumOrder;
 use tinfer::tensor::ElementType;
 
 /// Convolution, second layer with any window, third layer 1x1, in float32 where a wrong row shows in every bit.
@@ -106,7 +107,7 @@ pub(super) fn max_pool(window: Window) -> Operator {
 }
 
 pub(super) fn average_pool(window: Window) -> Operator {
-    Operator::AveragePool2d { window, count_include_pad: false, clamp: Clamp::default() }
+    Operator::AveragePool2d { window, count_include_pad: false, sums: SumOrder::Taps, clamp: Clamp::default() }
 }
 
 #[test]

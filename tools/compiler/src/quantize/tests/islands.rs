@@ -1,6 +1,7 @@
 //! Models that compute in more than one number format.
 
 use super::*;
+use tinfer::kernels::portable::SumOrder;
 
 /// Options that ask for float32 at some nodes.
 fn floats(names: &[&str]) -> QuantizeOptions {
@@ -150,7 +151,12 @@ fn int16_activations_lose_little() {
         let difference = b.binary("difference", Binary::Sub, sum, d);
         let pad = Operator::Pad { pads: vec![[0, 0], [1, 1], [1, 1], [0, 0]], value: 0.5 };
         let padded = b.node("padded", pad, &[difference], &[1, 8, 8, 8]);
-        let pool = Operator::AveragePool2d { window: window(2, 2, 0), count_include_pad: false, clamp: OPEN };
+        let pool = Operator::AveragePool2d {
+            window: window(2, 2, 0),
+            count_include_pad: false,
+            sums: SumOrder::Taps,
+            clamp: OPEN,
+        };
         let pooled = b.node("pooled", pool, &[padded], &[1, 4, 4, 8]);
         let largest = b.max_pool("largest", pooled);
         let moved = Operator::Transpose { permutation: vec![0, 3, 1, 2] };

@@ -11,6 +11,7 @@ use crate::runner::ImageRunner;
 use crate::trim::{TrimReport, trim};
 use std::num::NonZeroUsize;
 use tinfer::isa::Isa;
+use tinfer::kernels::portable::SumOrder;
 use tinfer::tensor::ElementType;
 
 /// A graph under construction.
@@ -161,7 +162,7 @@ impl Network {
     pub fn average_pool(&mut self, name: &str, x: TensorId, window: Window) -> TensorId {
         let [_, h, w, c] = self.shape(x)[..] else { panic!("not NHWC") };
         let shape = [1, extent(h, &window, 0), extent(w, &window, 1), c];
-        let operator = Operator::AveragePool2d { window, count_include_pad: true, clamp: OPEN };
+        let operator = Operator::AveragePool2d { window, count_include_pad: true, sums: SumOrder::Taps, clamp: OPEN };
         self.node(name, operator, &[x], &shape)
     }
 
