@@ -132,7 +132,8 @@ impl Cell<'_, '_> {
         }
         let o = self.with_peephole(lowering, 1, o, Some(cell), "o");
         let o = self.activated(lowering, 0, o, "o");
-        let shown = self.activated(lowering, 2, cell, "c_shown");
+        // The clip bounds the sums of gates. ONNX says "the input of activations", onnxruntime leaves the cell as it is.
+        let shown = self.function(lowering, 2, cell, "c_shown");
         let next = self.binary(lowering, Binary::Mul, o, shown, "h");
         Ok((State { hidden: Some(next), cell: Some(cell) }, next))
     }
@@ -157,19 +158,29 @@ impl Cell<'_, '_> {
         self.binary(lowering, Binary::Add, sum, seen, &format!("{name}_seen"))
     }
 
-    /// Activation `which` of a sum, behind the clip.
+    /// Activation `which` of a gate's sum, behind the clip.
     fn activated(&self, lowering: &mut Lowering, which: usize, sum: TensorId, name: &str) -> TensorId {
-        let clip = self.layer.clip.map(|clamp| Step::Unary(Unary::Clamp(clamp)));
-        let steps = self.activations[which].0.iter().cloned();
-        clip.into_iter().chain(steps).enumerate().fold(sum, |x, (i, step)| {
-            let name = self.name(&format!("{name}_{i}"));
-            let shape = lowering.shape_of(x).to_vec();
-            let (operator, constant) = step.operator();
-            let constant =
-                constant.map(|value| self.layer.constant(lowering, &format!("{name}_constant"), vec![1], vec![value]));
-            let inputs = [x].into_iter().chain(constant).collect();
-            self.layer.step(lowering, &name, operator, inputs, shape)
-        })
+        let clipped = match self.layer.clip {
+            None => sum,
+            Some(clamp) => self.step(lowering, Step::Unary(Unary::Clamp(clamp)), sum, &format!("{name}_clipped")),
+        };
+        self.function(lowering, which, clipped, name)
+    }
+
+    /// Activation `which`.
+    fn function(&self, lowering: &mut Lowering, which: usize, x: TensorId, name: &str) -> TensorId {
+        let steps = self.activations[which].0.iter().enumerate();
+        steps.fold(x, |x, (i, step)| self.step(lowering, step.clone(), x, &format!("{name}_{i}")))
+    }
+
+    fn step(&self, lowering: &mut Lowering, step: Step, x: TensorId, name: &str) -> TensorId {
+        let name = self.name(name);
+        let shape = lowering.shape_of(x).to_vec();
+        let (operator, constant) = step.operator();
+        let constant =
+            constant.map(|value| self.layer.constant(lowering, &format!("{name}_constant"), vec![1], vec![value]));
+        let inputs = [x].into_iter().chain(constant).collect();
+        self.layer.step(lowering, &name, operator, inputs, shape)
     }
 
     fn one_minus(&self, lowering: &mut Lowering, x: TensorId, name: &str) -> TensorId {
