@@ -33,7 +33,7 @@ use crate::passes::{Simplified, StayingTranspose, simplify};
 use crate::plan::{Planned, Proof, Sliced, Streamed, plan, plan_in_strips};
 use crate::quantize::{
     Corrections, EqualisedPair, Level, Precisions, QuantizeError, QuantizeOptions, RangeMethod, Ranges, WeightFormat,
-    WithoutRange, is_quantized, quantize, real_weights,
+    WithoutRange, fake_quantized, is_quantized, quantize, real_weights,
 };
 use crate::runner::shape;
 use crate::samples::{Samples, load_samples};
@@ -241,6 +241,8 @@ pub struct ConvertReport {
     pub target: String,
     /// Samples that the ranges come from, 0 for float32.
     pub calibration_samples: usize,
+    /// What computed the float model that the ranges come from: `tract` or `tinfer`.
+    pub reference: Option<&'static str>,
     /// How ranges followed from them.
     pub calibration_method: Option<&'static str>,
     /// The steps of the plan.
@@ -359,6 +361,8 @@ struct Stages {
     methods: Option<Vec<Method>>,
     /// What is to be said of the float model that calibration ran.
     reference_warning: Option<String>,
+    /// What ran it.
+    reference: Option<&'static str>,
 }
 
 impl Stages {
@@ -378,6 +382,7 @@ impl Stages {
             equalised: Vec::new(),
             methods: None,
             reference_warning: None,
+            reference: None,
         };
         if last == Stage::Imported {
             return Ok(stages);
@@ -391,10 +396,10 @@ impl Stages {
         let mut graph = simplified.graph.clone();
         stages.simplified = Some(simplified);
         if last >= Stage::Quantized && request.precision == Precision::Float32 && is_quantized(&graph) {
-            return Err(CompileError::NotAvailable {
-                what: "precision float32 for a model that is quantized already".into(),
+            graph = fake_quantized(graph).ok_or_else(|| CompileError::NotAvailable {
+                what: "precision float32 for a model whose output has steps of unknown size".into(),
                 instead: "convert it with --precision int8, which keeps its scales".into(),
-            });
+            })?;
         }
         if request.weights != WeightFormat::Int8 && matches!(request.precision, Precision::Float32 | Precision::Int16x8)
         {
@@ -444,8 +449,9 @@ impl Stages {
             }
         }
         let samples = self.calibration_samples(request)?;
-        let reference = FloatModel::open(&self.imported, &graph, &samples.get(0)?.inputs)?;
+        let reference = FloatModel::open(&self.imported, Some(&graph), &samples.get(0)?.inputs)?;
         self.reference_warning = reference.warning();
+        self.reference = Some(reference.name());
         let calibration = Calibration { reference: &reference, samples: &samples };
         let plain = graph.clone();
         let calibrated = calibration.run(graph, request.tools, progress)?;
@@ -596,6 +602,7 @@ fn report(
         precision: request.precision.name(),
         target: request.target.name().to_string(),
         calibration_samples: stages.n_samples,
+        reference: stages.reference,
         calibration_method: stages.method.map(RangeMethod::name),
         layers: packed.layers.clone(),
         constant_channels: finished.trimmed.clone(),

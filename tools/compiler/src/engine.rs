@@ -4,9 +4,12 @@ use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData, NamedArray};
 use crate::convert::{ConvertRequest, Precision, Progress, convert};
 use crate::error::CompileError;
+use crate::float_model::FloatModel;
 use crate::import::{ImportOptions, Imported, Interface, TractBackend, import};
+use crate::lower::lower;
 use crate::metrics::n_classes;
 use crate::model_toml::ModelToml;
+use crate::passes::simplify;
 use crate::runner::ImageRunner;
 use crate::samples::{Sample, Samples, load_samples};
 use crate::spare_rows::filled;
@@ -86,30 +89,81 @@ pub struct Class {
     pub score: f32,
 }
 
-/// An ONNX model in tract.
+/// An ONNX model: in tract, at its speed, or on tinfer's float32 kernels where tract does not compute what ONNX says.
 #[derive(Debug)]
 pub struct OnnxEngine {
     /// What it takes and gives.
     pub signature: Signature,
-    backend: TractBackend,
+    imported: Imported,
+    chosen: Option<Chosen>,
+}
+
+#[derive(Debug)]
+enum Chosen {
+    Tract(TractBackend),
+    Float(FloatModel),
 }
 
 impl OnnxEngine {
-    /// Reads and optimizes a model.
+    /// Reads a model.
     ///
     /// # Errors
     /// [`CompileError::Import`], [`CompileError::ModelToml`]
     pub fn open(path: &Path, dims: &[(String, usize)]) -> Result<Self, CompileError> {
         let imported = import(path, &ImportOptions { dims: dims.to_vec() })?;
-        Ok(OnnxEngine { signature: Signature::of_onnx(path, &imported)?, backend: TractBackend::new(&imported)? })
+        Ok(OnnxEngine { signature: Signature::of_onnx(path, &imported)?, imported, chosen: None })
     }
 
-    /// Runs one sample.
+    /// As [`OnnxEngine::open`], but in tract or not at all.
+    ///
+    /// # Errors
+    /// As [`OnnxEngine::open`]; [`CompileError::Import`] for a form that tract computes otherwise than ONNX.
+    pub fn in_tract(path: &Path, dims: &[(String, usize)]) -> Result<Self, CompileError> {
+        let engine = OnnxEngine::open(path, dims)?;
+        let backend = TractBackend::new(&engine.imported)?;
+        Ok(OnnxEngine { chosen: Some(Chosen::Tract(backend)), ..engine })
+    }
+
+    /// Runs one sample. The first one decides which implementation answers, see [`FloatModel::open`].
     ///
     /// # Errors
     /// [`CompileError::Import`]
-    pub fn run(&self, sample: &Sample) -> Result<Vec<Array>, CompileError> {
-        Ok(self.backend.run(&sample.inputs)?.into_iter().map(|o| o.array).collect())
+    pub fn run(&mut self, sample: &Sample) -> Result<Vec<Array>, CompileError> {
+        let chosen = match self.chosen.take() {
+            Some(chosen) => self.chosen.insert(chosen),
+            None => self.chosen.insert(choose(&self.imported, sample)?),
+        };
+        let outputs = match chosen {
+            Chosen::Tract(backend) => backend.run(&sample.inputs)?,
+            Chosen::Float(model) => model.run_with_taps(&sample.inputs, &mut |_, _| {})?,
+        };
+        Ok(outputs.into_iter().map(|o| o.array).collect())
+    }
+
+    /// What answers: `tract` or `tinfer`; `None` before the first sample.
+    pub fn name(&self) -> Option<&'static str> {
+        self.chosen.as_ref().map(|chosen| match chosen {
+            Chosen::Tract(_) => "tract",
+            Chosen::Float(model) => model.name(),
+        })
+    }
+
+    /// Why it is not tract that answers.
+    pub fn warning(&self) -> Option<String> {
+        match &self.chosen {
+            Some(Chosen::Float(model)) => model.warning(),
+            _ => None,
+        }
+    }
+}
+
+/// tract's optimized model where tract is right about the first sample.
+fn choose(imported: &Imported, first: &Sample) -> Result<Chosen, CompileError> {
+    let graph = lower(imported).ok().map(|graph| simplify(graph).graph);
+    let model = FloatModel::open(imported, graph.as_ref(), &first.inputs)?;
+    match model.warning() {
+        None => Ok(TractBackend::new(imported).map_or(Chosen::Float(model), Chosen::Tract)),
+        Some(_) => Ok(Chosen::Float(model)),
     }
 }
 

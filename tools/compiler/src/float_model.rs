@@ -1,25 +1,35 @@
-//! The float model on samples: in tract, or in tinfer's own kernels where tract cannot run it.
+//! The float model on samples: in tract, or in tinfer's own kernels where tract does not compute what ONNX says.
 
 use crate::aligned::AlignedBytes;
-use crate::array::{Array, NamedArray};
+use crate::array::{Array, ArrayData, NamedArray};
 use crate::choose::Chosen;
 use crate::error::CompileError;
 use crate::evaluate::transpose;
 use crate::graph::{Graph, Origin};
 use crate::import::{ImportError, Imported, Interface, Reference};
+use crate::metrics::Comparison;
 use crate::pack::{PackOptions, pack};
 use crate::passes::permutation;
 use crate::plan::plan;
+use crate::quantize::{fake_quantized, is_quantized};
 use crate::runner::{ImageRunner, LayerDoc, real_values};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use tinfer::session::{Observer, StepDone};
 
 /// What computes the float values that quantized ones are calibrated by and compared with.
+///
+/// Two implementations that share nothing but the file compute the first sample, and must agree: tract, and the float
+/// graph on the portable kernels, which are tested against values of the definition. Where they do not, the latter
+/// answers, and [`FloatModel::warning`] names the node where they part.
 #[derive(Debug)]
-pub enum FloatModel {
-    /// tract, which shares nothing with the runtime but the file.
+pub struct FloatModel {
+    engine: Engine,
+    warning: Option<String>,
+}
+
+#[derive(Debug)]
+enum Engine {
     Tract(Box<Reference>),
-    /// A float32 image on the portable kernels. It says what quantization costs, and nothing of the lowering, which both sides share.
     Own(OwnKernels),
 }
 
@@ -29,44 +39,50 @@ pub struct OwnKernels {
     image: AlignedBytes,
     inputs: Vec<Interface>,
     outputs: Vec<String>,
-    /// Why tract does not run the model.
-    why: String,
 }
 
 impl FloatModel {
-    /// tract when it runs the first sample, otherwise the float graph itself.
+    /// tract, when it computes of the first sample what the float graph computes; otherwise the float graph. Without a
+    /// graph, or where it does not run, tract alone.
     ///
     /// # Errors
     /// What tract says, when the graph does not run either; [`ImportError::InputMismatch`].
-    pub fn open(imported: &Imported, graph: &Graph, first: &[NamedArray]) -> Result<Self, CompileError> {
-        let reference = Reference::new(imported).and_then(|reference| reference.run(first).map(|_| reference));
-        let why = match reference {
-            Ok(reference) => return Ok(FloatModel::Tract(Box::new(reference))),
-            Err(why @ ImportError::Reference { .. }) => why,
-            Err(other) => return Err(other.into()),
+    pub fn open(imported: &Imported, graph: Option<&Graph>, first: &[NamedArray]) -> Result<Self, CompileError> {
+        let reference = Reference::new(imported).and_then(|reference| Ok((reference.run(first)?, reference)));
+        let own = graph.and_then(|graph| OwnKernels::new(imported, graph));
+        let own = own.and_then(|own| Some((own.run_with_taps(first, &mut |_, _| {}).ok()?, own)));
+        let (own, reason) = match (reference, own) {
+            (Ok((_, reference)), None) => return Ok(Self::tract(reference)),
+            (Ok((expected, reference)), Some((found, own))) => {
+                let least_db = if graph.is_some_and(is_quantized) { AGREE_ROUNDED_DB } else { AGREE_DB };
+                if expected.iter().zip(&found).all(|(e, f)| agrees(&e.array, &f.array, least_db)) {
+                    return Ok(Self::tract(reference));
+                }
+                let place = first_difference(imported, &reference, &own, first, least_db);
+                (own, format!("tract and tinfer differ {place}"))
+            }
+            (Err(why @ ImportError::Reference { .. }), Some((_, own))) => (own, why.to_string()),
+            (Err(other), _) => return Err(other.into()),
         };
-        let mut graph = graph.clone();
-        graph.compact();
-        let planned = plan(&graph, &|_, _| Chosen::PORTABLE);
-        let Ok(packed) = pack(&graph, &planned, &PackOptions::default()) else { return Err(why.into()) };
-        let own = OwnKernels {
-            image: packed.bytes,
-            inputs: imported.inputs.clone(),
-            outputs: imported.outputs.iter().map(|o| o.name.clone()).collect(),
-            why: why.to_string(),
-        };
-        match own.run_with_taps(first, &mut |_, _| {}) {
-            Ok(_) => Ok(FloatModel::Own(own)),
-            Err(_) => Err(why.into()),
+        let warning = Some(format!("{reason}: tinfer's own float32 kernels answer"));
+        Ok(FloatModel { engine: Engine::Own(own), warning })
+    }
+
+    fn tract(reference: Reference) -> Self {
+        FloatModel { engine: Engine::Tract(Box::new(reference)), warning: None }
+    }
+
+    /// What computes the values: `tract` or `tinfer`.
+    pub fn name(&self) -> &'static str {
+        match self.engine {
+            Engine::Tract(_) => "tract",
+            Engine::Own(_) => "tinfer",
         }
     }
 
     /// What the user must know when tract does not vouch for the values.
     pub fn warning(&self) -> Option<String> {
-        match self {
-            FloatModel::Tract(_) => None,
-            FloatModel::Own(own) => Some(format!("{}: tinfer's own float32 kernels stand in for it", own.why)),
-        }
+        self.warning.clone()
     }
 
     /// Runs one sample and shows every tensor under its ONNX name and in its ONNX layout, inputs first; returns the
@@ -79,15 +95,73 @@ impl FloatModel {
         inputs: &[NamedArray],
         tap: &mut dyn FnMut(&str, &Array),
     ) -> Result<Vec<NamedArray>, CompileError> {
-        match self {
-            FloatModel::Tract(reference) => Ok(reference.run_with_taps(inputs, tap)?),
-            FloatModel::Own(own) => own.run_with_taps(inputs, tap),
+        match &self.engine {
+            Engine::Tract(reference) => Ok(reference.run_with_taps(inputs, tap)?),
+            Engine::Own(own) => own.run_with_taps(inputs, tap),
         }
     }
 }
 
+/// Whether two implementations computed one thing.
+fn agrees(expected: &Array, found: &Array, least_db: f64) -> bool {
+    let is_real = |array: &Array| matches!(array.data, ArrayData::F32(_) | ArrayData::F64(_));
+    if expected.n_elements() != found.n_elements() {
+        return false;
+    }
+    if is_real(expected) || is_real(found) {
+        let mut comparison = Comparison::default();
+        comparison.add(&expected.to_f32(), &found.to_f32());
+        return comparison.sqnr_db() >= least_db || comparison.max_abs_error() <= NOTHING;
+    }
+    // Choices between elements that are nearly alike may fall either way.
+    let pairs = expected.to_f64().into_iter().zip(found.to_f64());
+    let n_apart = pairs.filter(|(e, f)| (e - f).abs() > 1.0).count();
+    n_apart <= 1.max(expected.n_elements() / 20)
+}
+
+/// Where two implementations part: the first node of the file whose results differ.
+fn first_difference(
+    imported: &Imported,
+    reference: &Reference,
+    own: &OwnKernels,
+    first: &[NamedArray],
+    least_db: f64,
+) -> String {
+    let mut expected: HashMap<String, Array> = HashMap::new();
+    let mut found: HashMap<String, Array> = HashMap::new();
+    let ran = [
+        reference.run_with_taps(first, &mut |name, array| drop(expected.insert(name.into(), array.clone()))).is_ok(),
+        own.run_with_taps(first, &mut |name, array| drop(found.insert(name.into(), array.clone()))).is_ok(),
+    ];
+    let differs = |name: &String| match (expected.get(name), found.get(name)) {
+        (Some(e), Some(f)) => !agrees(e, f, least_db),
+        _ => false,
+    };
+    match imported.nodes.iter().find(|node| node.outputs.iter().any(differs)) {
+        Some(node) if ran == [true; 2] => format!("from node '{}' ({}) on", node.name, node.operator),
+        _ => "in their outputs".into(),
+    }
+}
+
 impl OwnKernels {
-    fn run_with_taps(
+    /// `None` for a graph that has no form as a float32 image.
+    pub fn new(imported: &Imported, graph: &Graph) -> Option<Self> {
+        let mut graph = if is_quantized(graph) { fake_quantized(graph.clone())? } else { graph.clone() };
+        graph.compact();
+        let planned = plan(&graph, &|_, _| Chosen::PORTABLE);
+        let packed = pack(&graph, &planned, &PackOptions::default()).ok()?;
+        Some(OwnKernels {
+            image: packed.bytes,
+            inputs: imported.inputs.clone(),
+            outputs: imported.outputs.iter().map(|o| o.name.clone()).collect(),
+        })
+    }
+
+    /// As [`FloatModel::run_with_taps`].
+    ///
+    /// # Errors
+    /// What the runtime says.
+    pub fn run_with_taps(
         &self,
         inputs: &[NamedArray],
         tap: &mut dyn FnMut(&str, &Array),
@@ -138,6 +212,13 @@ fn in_onnx_layout(origin: &Origin, shape: Vec<usize>, values: Vec<f32>) -> Array
     Array::f32(permutation::apply(&back, &shape), transpose(&values, &shape, &back))
 }
 
+/// Rounding leaves 100 dB and more; what is below this is computed otherwise.
+const AGREE_DB: f64 = 60.0;
+/// The same of a model that is quantized: a value half way between two steps may fall either way, and what follows from it.
+const AGREE_ROUNDED_DB: f64 = 15.0;
+/// The error of values that would be 0 without rounding.
+const NOTHING: f64 = 1e-6;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +248,7 @@ mod tests {
         let graph = simplify(lower(&imported).unwrap()).graph;
         let x: Vec<f32> = (0..60).map(|i| (i as f32 * 0.37).sin()).collect();
         let inputs = [NamedArray::new("x", Array::f32(vec![1, 3, 4, 5], x.clone()))];
-        let model = FloatModel::open(&imported, &graph, &inputs).unwrap();
+        let model = FloatModel::open(&imported, Some(&graph), &inputs).unwrap();
         assert!(model.warning().unwrap().contains("own float32 kernels"));
         let mut seen = Vec::new();
         let mut tap = |name: &str, array: &Array| seen.push((name.to_string(), array.clone()));

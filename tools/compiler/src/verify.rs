@@ -13,7 +13,7 @@ use crate::convert::Progress;
 use crate::engine::{Signature, arrays, float_image};
 use crate::error::CompileError;
 use crate::float_model::FloatModel;
-use crate::import::{ImportOptions, Imported, Interface, Reference, import};
+use crate::import::{ImportOptions, Imported, Interface, import};
 use crate::inspect::{precision, steps};
 use crate::lower::lower;
 use crate::metrics::{Accuracy, Comparison, n_classes};
@@ -55,6 +55,8 @@ pub struct VerifyRequest {
 pub struct VerifyReport {
     /// Where the image ran besides this machine.
     pub on: String,
+    /// What computed the values that the image's are compared with: `tract` or `tinfer`.
+    pub reference: &'static str,
     /// Samples that were compared on this machine.
     pub samples: usize,
     /// Whether every stated tolerance holds.
@@ -197,7 +199,7 @@ impl<'i> Setup<'i> {
             }
             None => None,
         };
-        let reference = reference(&imported, &runner, &samples)?;
+        let reference = reference(&imported, &samples)?;
         warnings.extend(reference.warning());
         Ok(Setup {
             reference,
@@ -291,6 +293,7 @@ impl<'i> Setup<'i> {
         let missed = missed(request, min_sqnr_db, &outputs, accuracy, device.as_ref());
         VerifyReport {
             on: on.to_string(),
+            reference: self.reference.name(),
             samples: self.samples.len(),
             passed: missed.is_empty(),
             missed,
@@ -351,16 +354,10 @@ fn missed(
     missed
 }
 
-/// tract, or for quantized images of models that it cannot run the float graph: a float32 image would only be compared
-/// with itself.
-fn reference(imported: &Imported, runner: &ImageRunner<'_>, samples: &Samples) -> Result<FloatModel, CompileError> {
-    let is_float = precision(&steps(runner.image(), &runner.layers())) == "float32";
-    match lower(imported) {
-        Ok(graph) if !is_float && samples.len() > 0 => {
-            FloatModel::open(imported, &simplify(graph).graph, &samples.get(0)?.inputs)
-        }
-        _ => Ok(FloatModel::Tract(Box::new(Reference::new(imported)?))),
-    }
+/// What vouches for the values of the model.
+fn reference(imported: &Imported, samples: &Samples) -> Result<FloatModel, CompileError> {
+    let graph = lower(imported).ok().map(|graph| simplify(graph).graph);
+    FloatModel::open(imported, graph.as_ref(), &samples.get(0)?.inputs)
 }
 
 /// Refuses an image whose inputs or outputs are not the model's; warns when only the file differs.

@@ -1,6 +1,6 @@
 //! `tinfer run`
 
-use super::{check_output, dimension};
+use super::{check_output, dimension, warn};
 use crate::answer::{Answer, table};
 use crate::device;
 use crate::failure::Failure;
@@ -65,9 +65,15 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
             let bytes = float_image(&path, &options.dims, &mut |p| patience.note(p))?;
             run_image(options, &path, &bytes, &place, patience)
         }
-        (ModelFile::Onnx(path), _) => {
-            let engine = OnnxEngine::open(&path, &options.dims)?;
-            run_samples(options, &engine.signature, patience, |sample| Ok(engine.run(sample)?))
+        (ModelFile::Onnx(path), backend) => {
+            let mut engine = match backend {
+                Some(_) => OnnxEngine::in_tract(&path, &options.dims)?,
+                None => OnnxEngine::open(&path, &options.dims)?,
+            };
+            let signature = engine.signature.clone();
+            let results = run_samples(options, &signature, patience, |sample| Ok(engine.run(sample)?))?;
+            let warning = engine.warning();
+            answer(options, &signature, results, engine.name().unwrap_or("tract"), warning)
         }
     }
 }
@@ -83,17 +89,21 @@ fn run_image(
     let mut runner = ImageRunner::new(bytes).map_err(not_an_image)?;
     let signature = Signature::of_image(&runner);
     match place {
-        Place::Host => run_samples(options, &signature, patience, |sample| {
-            Ok(runner.run(&arrays(sample)).map_err(CompileError::from)?)
-        }),
+        Place::Host => {
+            let results = run_samples(options, &signature, patience, |sample| {
+                Ok(runner.run(&arrays(sample)).map_err(CompileError::from)?)
+            })?;
+            answer(options, &signature, results, "tinfer", None)
+        }
         Place::Emulator(board) => {
             let mut board = device::open(board, bytes)?;
-            run_samples(options, &signature, patience, |sample| {
+            let results = run_samples(options, &signature, patience, |sample| {
                 let encoded = runner.encode_inputs(&arrays(sample)).map_err(CompileError::from)?;
                 let outputs = device::run(&mut board, &encoded)?;
                 let decoded = outputs.iter().enumerate().map(|(i, b)| runner.decode_output(i, b));
                 Ok(decoded.collect::<Result<Vec<Array>, _>>().map_err(CompileError::from)?)
-            })
+            })?;
+            answer(options, &signature, results, "tinfer", None)
         }
     }
 }
@@ -103,21 +113,38 @@ fn run_samples(
     signature: &Signature,
     patience: &mut Patience,
     mut run: impl FnMut(&Sample) -> Result<Vec<Array>, Failure>,
-) -> Result<Answer, Failure> {
+) -> Result<Vec<Vec<Array>>, Failure> {
     let samples = signature.load(&options.input)?;
     let mut results = Vec::with_capacity(samples.len());
     for idx in 0..samples.len() {
         patience.note(Progress { stage: "running", done: idx, total: samples.len() });
         results.push(run(&samples.get(idx).map_err(CompileError::from)?)?);
     }
+    Ok(results)
+}
+
+/// Prints, or writes to a file, what `engine` computed.
+fn answer(
+    options: &Options,
+    signature: &Signature,
+    results: Vec<Vec<Array>>,
+    engine: &str,
+    warning: Option<String>,
+) -> Result<Answer, Failure> {
+    let n_samples = results.len();
     let top = signature.top(&results[0], N_TOP);
     let outputs = stack(&signature.outputs, results);
     if let Some(path) = &options.output {
         write_npz(path, &outputs)?;
     }
     let file = options.output.as_ref().map(|p| p.display().to_string());
-    let json = json!({"samples": samples.len(), "outputs": outputs_json(&outputs, file.as_deref()), "top": top});
-    Answer::new(text(samples.len(), &outputs, file.as_deref(), &top), &json)
+    let outputs_json = outputs_json(&outputs, file.as_deref());
+    let warnings: Vec<String> = warning.into_iter().collect();
+    warn(&warnings);
+    let json =
+        json!({"engine": engine, "samples": n_samples, "outputs": outputs_json, "top": top, "warnings": warnings});
+    let computed = format!("computed by {engine}\n");
+    Answer::new(text(n_samples, &outputs, file.as_deref(), &top) + &computed, &json)
 }
 
 fn outputs_json(outputs: &[NamedArray], file: Option<&str>) -> Value {

@@ -90,7 +90,11 @@ fn text(report: &VerifyReport) -> String {
     let heading = ["layer", "operator", "SQNR dB", "device", "instructions"];
     let n_columns = if report.device.is_some() { heading.len() } else { 3 };
     let mut text = table(&heading[..n_columns], &rows);
-    let _ = writeln!(text, "\n{} samples, {} image against the float model", report.samples, report.precision);
+    let _ = writeln!(
+        text,
+        "\n{} samples, {} image against the float model, computed by {}",
+        report.samples, report.precision, report.reference
+    );
     for output in &report.outputs {
         let agreement =
             output.top1_agreement.map(|p| format!(", same class in {:.2} %", p * 100.0)).unwrap_or_default();

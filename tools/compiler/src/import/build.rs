@@ -31,6 +31,8 @@ pub enum Attr {
     S(&'static str),
     /// Integers.
     Is(Vec<i64>),
+    /// Texts.
+    Ss(Vec<&'static str>),
     /// A tensor.
     T(Array),
 }
@@ -186,6 +188,10 @@ fn attribute(name: &str, value: &Attr) -> AttributeProto {
         Attr::Is(x) => {
             proto.ints = x.clone();
             AttributeType::Ints
+        }
+        Attr::Ss(x) => {
+            proto.strings = x.iter().map(|s| s.as_bytes().to_vec()).collect();
+            AttributeType::Strings
         }
         Attr::T(x) => {
             proto.t = Some(tensor::proto("", x));

@@ -1,6 +1,7 @@
 //! Shapes, element types and folded constants of every tensor, from tract's analysed model.
 
 use super::guard::{explain, guard};
+use super::tract_differs::trains;
 use super::{ImportError, tensor};
 use crate::array::{Array, ArrayData};
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,11 +120,6 @@ fn distrust(graph: &GraphProto, facts: &mut BTreeMap<String, Fact>) {
             }
         }
     }
-}
-
-/// Whether a node normalizes by the statistics of its own operand.
-pub(super) fn trains(node: &NodeProto) -> bool {
-    node.op_type == "BatchNormalization" && node.attribute.iter().any(|a| a.name == "training_mode" && a.i != 0)
 }
 
 /// Whether a node has a float64 result that neither its operands nor an attribute ask for.

@@ -26,6 +26,7 @@ mod reference;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod tract_differs;
 
 pub use dimensions::{Declared, Interface};
 pub use error::ImportError;

@@ -1,7 +1,7 @@
 //! tract as float reference ([`Reference`]) and as an engine of its own ([`TractBackend`]).
 
 use super::guard::{explain, guard};
-use super::{ImportError, Imported, Interface, facts, tensor};
+use super::{ImportError, Imported, Interface, facts, tensor, tract_differs};
 use crate::array::{Array, ArrayData, NamedArray};
 use std::collections::HashMap;
 use tract_onnx::prelude::*;
@@ -148,9 +148,8 @@ impl TractBackend {
 
 /// Names what tract would compute otherwise than ONNX says.
 fn check(imported: &Imported) -> Result<(), String> {
-    let nodes = imported.proto.graph.iter().flat_map(|g| &g.node);
-    match nodes.into_iter().find(|n| facts::trains(n)) {
-        Some(node) => Err(format!("node '{}': BatchNormalization in training mode", node.name)),
+    match imported.proto.graph.as_ref().and_then(tract_differs::in_graph) {
+        Some(reason) => Err(reason),
         None => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod elementwise;
 mod moves;
+mod recurrent;
 
 use super::{lower, unsupported};
 use crate::array::{Array, ArrayData, NamedArray};
