@@ -4,15 +4,13 @@ use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData, NamedArray};
 use crate::choose::Chosen;
 use crate::error::CompileError;
-use crate::evaluate::transpose;
 use crate::graph::{Graph, Origin};
 use crate::import::{ImportError, Imported, Interface, Reference};
 use crate::metrics::Comparison;
 use crate::pack::{PackOptions, pack};
-use crate::passes::permutation;
 use crate::plan::plan;
 use crate::quantize::{fake_quantized, is_quantized};
-use crate::runner::{ImageRunner, LayerDoc, real_values};
+use crate::runner::{ImageRunner, real_values};
 use std::collections::{BTreeSet, HashMap};
 use tinfer::session::{Observer, StepDone};
 
@@ -39,6 +37,8 @@ pub struct OwnKernels {
     image: AlignedBytes,
     inputs: Vec<Interface>,
     outputs: Vec<String>,
+    /// What the first result of each step is.
+    origins: Vec<Option<Origin>>,
 }
 
 impl FloatModel {
@@ -150,7 +150,9 @@ impl OwnKernels {
         graph.compact();
         let planned = plan(&graph, &|_, _| Chosen::PORTABLE);
         let packed = pack(&graph, &planned, &PackOptions::default()).ok()?;
+        let first = |step: &crate::plan::Step| graph.nodes[step.node].outputs[0];
         Some(OwnKernels {
+            origins: planned.steps.iter().map(|step| graph.tensor(first(step)).origin.clone()).collect(),
             image: packed.bytes,
             inputs: imported.inputs.clone(),
             outputs: imported.outputs.iter().map(|o| o.name.clone()).collect(),
@@ -175,14 +177,14 @@ impl OwnKernels {
         for (port, array) in self.inputs.iter().zip(&arrays) {
             tap(&port.name, &Array::f32(array.shape.clone(), array.to_f32()));
         }
-        let layers = runner.layers();
-        let outputs = runner.run_observed(&arrays, &mut Taps { layers: &layers, shown: BTreeSet::new(), tap })?;
+        let mut taps = Taps { origins: &self.origins, shown: BTreeSet::new(), tap };
+        let outputs = runner.run_observed(&arrays, &mut taps)?;
         Ok(self.outputs.iter().zip(outputs).map(|(name, array)| NamedArray::new(name, array)).collect())
     }
 }
 
 struct Taps<'a> {
-    layers: &'a [LayerDoc],
+    origins: &'a [Option<Origin>],
     /// Several layers hold one ONNX tensor where it is moved.
     shown: BTreeSet<&'a str>,
     tap: &'a mut dyn FnMut(&str, &Array),
@@ -190,26 +192,24 @@ struct Taps<'a> {
 
 impl Observer for Taps<'_> {
     fn step_done(&mut self, step: &StepDone<'_>) {
-        let origin = self.layers.get(step.index as usize).and_then(|l| l.origin.as_ref());
+        let origin = self.origins.get(step.index as usize).and_then(Option::as_ref);
         let (Some(origin), Some((tensor, bytes))) = (origin, step.output(0)) else { return };
         let Some(values) = real_values(&tensor, bytes) else { return };
-        let shape = tensor.shape.dims().iter().map(|&d| d as usize).collect();
         if !self.shown.insert(&origin.name) {
             return;
         }
-        (self.tap)(&origin.name, &in_onnx_layout(origin, shape, values));
+        (self.tap)(&origin.name, &in_onnx_layout(origin, values));
     }
 }
 
-/// Elements in the order of the ONNX tensor that they are.
-fn in_onnx_layout(origin: &Origin, shape: Vec<usize>, values: Vec<f32>) -> Array {
-    let axes = &origin.permutation;
-    if axes.len() != shape.len() {
-        // Reshaped: the order is the ONNX tensor's.
-        return Array::f32(shape, values);
+/// Elements in the order and the shape of the ONNX tensor that they are.
+fn in_onnx_layout(origin: &Origin, values: Vec<f32>) -> Array {
+    let shape: Vec<usize> = origin.axes.iter().map(|factors| factors.iter().product()).collect();
+    let mut moved = values.clone();
+    for (value, position) in values.into_iter().zip(origin.order(&shape)) {
+        moved[position] = value;
     }
-    let back = permutation::inverse(axes);
-    Array::f32(permutation::apply(&back, &shape), transpose(&values, &shape, &back))
+    Array::f32(shape, moved)
 }
 
 /// Rounding leaves 100 dB and more; what is below this is computed otherwise.
@@ -270,10 +270,10 @@ mod tests {
 
     #[test]
     fn values_return_to_their_onnx_layout() {
-        let origin = Origin { name: "x".into(), permutation: vec![0, 2, 1], kept: None, rows: None };
-        let array = in_onnx_layout(&origin, vec![1, 2, 3], vec![0.0, 1.0, 2.0, 10.0, 11.0, 12.0]);
+        let origin = Origin { permutation: vec![0, 2, 1], ..Origin::whole("x", &[1, 3, 2]) };
+        let array = in_onnx_layout(&origin, vec![0.0, 1.0, 2.0, 10.0, 11.0, 12.0]);
         assert_eq!(array, Array::f32(vec![1, 3, 2], vec![0.0, 10.0, 1.0, 11.0, 2.0, 12.0]));
-        let flat = Origin { permutation: vec![0, 1], ..origin };
-        assert_eq!(in_onnx_layout(&flat, vec![3], vec![1.0, 2.0, 3.0]).shape, [3]);
+        let flat = Origin::whole("x", &[1, 3]);
+        assert_eq!(in_onnx_layout(&flat, vec![1.0, 2.0, 3.0]).shape, [1, 3]);
     }
 }

@@ -11,6 +11,7 @@
 
 mod constant;
 mod movement;
+mod origin;
 mod pair;
 mod reduction;
 mod unary;
@@ -18,13 +19,12 @@ mod window_nd;
 
 pub use constant::Constant;
 pub use movement::{Given, Move, Sampling, Weights};
+pub use origin::{Origin, transposed};
 pub use pair::Pair;
 pub use reduction::{Normalization, Reduction};
 pub use unary::Unary;
 pub use window_nd::{Counted, IndexOrder, Window3d, WindowNd};
 
-use crate::kept_channels::KeptChannels;
-use crate::strip_rows::StripRows;
 use std::fmt;
 use tinfer::kernels::portable::SumOrder;
 use tinfer::tensor::ElementType;
@@ -55,23 +55,6 @@ impl Quantization {
     pub fn per_tensor(scale: f32, zero_point: i32) -> Self {
         Quantization { scales: vec![scale], zero_point, axis: 0 }
     }
-}
-
-/// Which ONNX tensor a tensor of this graph holds, for calibration and for comparing layers.
-///
-/// The values are those of ONNX tensor `name` after `transpose(permutation)` and a reshape to
-/// this tensor's shape, of which only the `kept` channels are left. Passes that fuse nodes keep the
-/// origin of the *last* fused one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// Name of the tensor in the ONNX file.
-    pub name: String,
-    /// Axes of the ONNX tensor in our order; identity when nothing moved.
-    pub permutation: Vec<usize>,
-    /// Set when channels were taken out.
-    pub kept: Option<KeptChannels>,
-    /// Set for some rows of the values.
-    pub rows: Option<StripRows>,
 }
 
 /// A value: graph input, constant, or the result of a node.

@@ -5,7 +5,7 @@
 
 use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData};
-use crate::graph::Origin;
+use crate::graph::{Origin, transposed};
 use crate::kept_channels::KeptChannels;
 use crate::strip_rows::StripRows;
 use tinfer::image::{Image, PortView, TensorView, doc};
@@ -230,23 +230,6 @@ pub fn real_values(tensor: &TensorView, bytes: &[u8]) -> Option<Vec<f32>> {
     }
 }
 
-/// For each element of an array transposed by `permutation` its position in the array.
-pub fn transposed(dims: &[usize], permutation: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; dims.len()];
-    for i in (1..dims.len()).rev() {
-        strides[i - 1] = strides[i] * dims[i];
-    }
-    let mut positions = vec![0];
-    for &axis in permutation {
-        positions = positions
-            .iter()
-            .flat_map(|p| (0..dims[axis]).map(move |i| (p, i)))
-            .map(|(p, i)| p + i * strides[axis])
-            .collect();
-    }
-    positions
-}
-
 /// A port's shape in host integers.
 pub fn shape(port: &PortView<'_>) -> Vec<usize> {
     port.dims().iter().map(|&d| d as usize).collect()
@@ -273,9 +256,15 @@ fn layer_doc(line: &str) -> LayerDoc {
     let mut fields = line.split('\t');
     let mut next = || fields.next().unwrap_or_default().to_string();
     let (name, operator, origin, axes) = (next(), next(), next(), next());
-    let permutation = axes.split(',').filter_map(|a| a.parse().ok()).collect();
-    let origin =
-        Origin { name: origin, permutation, kept: KeptChannels::parse(&next()), rows: StripRows::parse(&next()) };
+    let list = |numbers: &str| -> Vec<usize> { numbers.split(',').filter_map(|a| a.parse().ok()).collect() };
+    let (permutation, factors) = axes.split_once(" of ").map_or((&*axes, None), |(p, factors)| (p, Some(factors)));
+    let origin = Origin {
+        name: origin,
+        axes: factors.map_or(Vec::new(), |f| f.split('/').map(list).collect()),
+        permutation: list(permutation),
+        kept: KeptChannels::parse(&next()),
+        rows: StripRows::parse(&next()),
+    };
     LayerDoc { name, operator, origin: Some(origin).filter(|o| !o.name.is_empty()) }
 }
 
@@ -284,21 +273,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transposed_positions() {
-        assert_eq!(transposed(&[2, 3], &[1, 0]), [0, 3, 1, 4, 2, 5]);
-        assert_eq!(transposed(&[1, 2, 1, 2], &[0, 2, 3, 1]), [0, 2, 1, 3]);
-        assert_eq!(transposed(&[], &[]), [0]);
-    }
-
-    #[test]
     fn layer_lines() {
         let layer = layer_doc("conv1\tConv+Relu\t/relu\t0,2,3,1");
-        let mut origin = Origin { name: "/relu".into(), permutation: vec![0, 2, 3, 1], kept: None, rows: None };
+        let mut origin = Origin { permutation: vec![0, 2, 3, 1], ..Origin::whole("/relu", &[]) };
         assert_eq!(layer.origin, Some(origin.clone()));
         origin.kept = Some(KeptChannels { of: 4, channels: vec![0, 3] });
         assert_eq!(layer_doc("conv1\tConv+Relu\t/relu\t0,2,3,1\t4:0,3").origin, Some(origin.clone()));
         (origin.kept, origin.rows) = (None, Some(StripRows { start: 2, of: 9 }));
         assert_eq!(layer_doc("conv1\tConv+Relu\t/relu\t0,2,3,1\t\t2/9").origin, Some(origin));
+        let split =
+            Origin { axes: vec![vec![1], vec![8, 50]], permutation: vec![0, 2, 1], ..Origin::whole("flat", &[]) };
+        assert_eq!(layer_doc("flat\tFlatten\tflat\t0,2,1 of 1/8,50").origin, Some(split));
         assert_eq!(layer_doc("x\ty\t\t").origin, None);
     }
 }

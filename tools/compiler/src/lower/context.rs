@@ -56,7 +56,7 @@ impl<'a> Lowering<'a> {
         let (integers, abandoned) = (HashMap::new(), HashSet::new());
         let mut lowering = Lowering { imported, graph, tensors, grids, integers, abandoned, needed };
         for input in &imported.inputs {
-            let id = lowering.tensor(&input.name, input.shape.clone(), Some(identity(&input.name, input.shape.len())));
+            let id = lowering.tensor(&input.name, input.shape.clone(), Some(Origin::whole(&input.name, &input.shape)));
             let tensor = lowering.graph.tensor_mut(id);
             match lowering.grids.get(&input.name) {
                 Some(&grid) => tensor.quantization = Some(grid.into()),
@@ -402,7 +402,7 @@ impl<'a> Lowering<'a> {
     ) -> TensorId {
         match node.outputs.get(slot).filter(|name| !name.is_empty()) {
             Some(name) => {
-                let id = self.tensor(name, shape.clone(), Some(identity(name, shape.len())));
+                let id = self.tensor(name, shape.clone(), Some(Origin::whole(name, &shape)));
                 self.graph.tensor_mut(id).element_type = element_type;
                 self.tensors.insert(name.clone(), id);
                 id
@@ -529,12 +529,12 @@ impl<'a> Lowering<'a> {
         let permutation = feature_map_permutation(shape.len())?;
         let moved: Vec<usize> = permutation.iter().map(|&axis| shape[axis]).collect();
         let nhwc = if let [n, l, c] = moved[..] { vec![n, 1, l, c] } else { moved.clone() };
-        let origin = Origin { name: name.clone(), permutation, kept: None, rows: None };
+        let origin = Origin { permutation, ..Origin::whole(&name, &shape) };
         let y = self.tensor(&format!("{name}_nhwc"), nhwc, Some(origin));
         self.push(node.name.clone(), &node.operator, operator, inputs, y);
         let back = if shape.len() == 3 { vec![0, 2, 1] } else { vec![0, 3, 1, 2] };
         let y = if shape.len() == 3 { self.push_step(node, "to_3d", Operator::Reshape, vec![y], moved) } else { y };
-        let output = self.tensor(&name, shape.clone(), Some(identity(&name, shape.len())));
+        let output = self.tensor(&name, shape.clone(), Some(Origin::whole(&name, &shape)));
         self.push(
             format!("{}/to_nchw", node.name),
             &node.operator,
@@ -599,11 +599,6 @@ pub fn axis(axis: i64, rank: usize) -> Result<usize, Refusal> {
     usize::try_from(from_front).ok().filter(|&a| a < rank).ok_or_else(|| {
         Refusal::new(format!("axis {axis} is out of range for rank {rank}"), "check the file with onnx.checker")
     })
-}
-
-/// An ONNX tensor in its own layout.
-pub fn identity(name: &str, rank: usize) -> Origin {
-    Origin { name: name.to_string(), permutation: (0..rank).collect(), kept: None, rows: None }
 }
 
 /// A refusal because of an element type.

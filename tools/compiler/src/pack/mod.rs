@@ -254,10 +254,18 @@ fn documentation(image: &mut ImageBuilder, graph: &Graph, planned: &Planned, opt
         .map(|step| {
             let node = &graph.nodes[step.node];
             let (name, onnx) = (clean(&node.name), clean(&node.onnx));
-            let Some(Origin { name: origin, permutation, kept, rows }) = &graph.tensor(node.outputs[0]).origin else {
+            let Some(Origin { name: origin, axes: factors, permutation, kept, rows }) =
+                &graph.tensor(node.outputs[0]).origin
+            else {
                 return format!("{name}\t{onnx}\t\t");
             };
-            let axes = permutation.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+            let list = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+            let mut axes = list(permutation);
+            // Where an axis of the file is split, the reader cannot know how.
+            if factors.iter().any(|f| f.len() > 1) {
+                let factors: Vec<String> = factors.iter().map(|f| list(f)).collect();
+                axes = format!("{axes} of {}", factors.join("/"));
+            }
             let kept = kept.as_ref().map_or(String::new(), ToString::to_string);
             let rows = rows.map_or(String::new(), |rows| rows.to_string());
             format!("{name}\t{onnx}\t{}\t{axes}\t{kept}\t{rows}", clean(origin)).trim_end_matches('\t').to_string()

@@ -115,6 +115,20 @@ fn column_order(graph: &Graph, id: TensorId) -> Option<Vec<usize>> {
     }
 }
 
+/// Shape and permutation of the one transpose whose result `id` is, but for a reshape and functions of single elements:
+/// `id` reshaped to that shape and permuted back has the order of [`column_order`].
+fn columns_before(graph: &Graph, id: TensorId) -> Option<(Vec<usize>, Vec<usize>)> {
+    let node = producer(graph, id)?;
+    match &node.operator {
+        Operator::Reshape => {
+            let (x, p) = transposed(graph, node.inputs[0])?;
+            Some((permutation::apply(p, &graph.tensor(x).shape), p.to_vec()))
+        }
+        Operator::Unary(_) => columns_before(graph, node.inputs[0]),
+        _ => None,
+    }
+}
+
 /// The tensor that holds `id` with its last axis in the order of [`column_order`].
 fn without_transposes(graph: &mut Graph, id: TensorId, at: &mut usize) -> TensorId {
     let Some(node) = producer(graph, id).filter(|_| column_order(graph, id).is_some()).cloned() else { return id };
@@ -129,8 +143,10 @@ fn without_transposes(graph: &mut Graph, id: TensorId, at: &mut usize) -> Tensor
         }
     };
     let shape = graph.tensor(id).shape.clone();
-    // Without origin: its values are in no order that an ONNX tensor of this shape has.
+    let origin = columns_before(graph, id)
+        .and_then(|(shape, p)| graph.tensor(id).origin.as_ref()?.permuted(&shape, &inverse(&p)));
     let y = add_reshaped(graph, id, shape);
+    graph.tensor_mut(y).origin = origin;
     insert(graph, *at, &node.name, &node.onnx, operator, inputs, y);
     *at += 1;
     y
@@ -142,8 +158,7 @@ pub fn into_rows(graph: &mut Graph, i: usize) -> bool {
     let p = p.clone();
     let reshaped = graph.nodes[i].inputs[0];
     let Some((at, order)) = row_order(graph, reshaped, &p) else { return false };
-    let onnx = graph.tensor(reshaped).origin.clone();
-    let rank = graph.tensor(reshaped).shape.len();
+    let onnx = super::origin::permuted(graph, reshaped, &p);
     let y = graph.nodes[at].outputs[0];
     for k in 1..graph.nodes[at].inputs.len() {
         let id = graph.nodes[at].inputs[k];
@@ -160,7 +175,7 @@ pub fn into_rows(graph: &mut Graph, i: usize) -> bool {
     graph.tensor_mut(y).origin = None;
     let moved = graph.nodes[i].outputs[0];
     if graph.tensor(moved).origin.is_none() {
-        graph.tensor_mut(moved).origin = super::origin::permuted(onnx.as_ref(), rank, &p);
+        graph.tensor_mut(moved).origin = onnx;
     }
     graph.nodes[i].operator = Operator::Reshape;
     graph.nodes[i].inputs[0] = y;

@@ -3,23 +3,21 @@
 use super::permutation;
 use crate::graph::{Graph, Operator, Origin, TensorId};
 
-/// The origin of a tensor after its axes are permuted. `rank` is the tensor's; an origin that was
-/// reshaped to another rank cannot be followed.
-pub fn permuted(origin: Option<&Origin>, rank: usize, p: &[usize]) -> Option<Origin> {
-    let origin = origin.filter(|o| o.permutation.len() == rank)?;
-    Some(Origin { permutation: permutation::compose(&origin.permutation, p), ..origin.clone() })
+/// The origin of a tensor after its axes are permuted.
+pub fn permuted(graph: &Graph, id: TensorId, p: &[usize]) -> Option<Origin> {
+    let tensor = graph.tensor(id);
+    tensor.origin.as_ref()?.permuted(&tensor.shape, p)
 }
 
-/// Gives origins to tensors that got none, from the other side of a transpose, then of a reshape:
-/// in this order, because the permutation of a reshaped tensor cannot be continued.
+/// Gives origins to tensors that got none, from the other side of a transpose or a reshape.
 pub fn complete(graph: &mut Graph) {
     let forward = 0..graph.nodes.len();
     let both_ways: Vec<usize> = forward.clone().chain(forward.rev()).collect();
     for &i in &both_ways {
         let Operator::Transpose { permutation: p } = graph.nodes[i].operator.clone() else { continue };
         let (x, y) = (graph.nodes[i].inputs[0], graph.nodes[i].outputs[0]);
-        let forward = permuted(graph.tensor(x).origin.as_ref(), p.len(), &p);
-        let backward = permuted(graph.tensor(y).origin.as_ref(), p.len(), &permutation::inverse(&p));
+        let forward = permuted(graph, x, &p);
+        let backward = permuted(graph, y, &permutation::inverse(&p));
         set_if_none(graph, y, forward);
         set_if_none(graph, x, backward);
     }

@@ -38,7 +38,7 @@ pub fn add_permuted(graph: &mut Graph, like: TensorId, p: &[usize]) -> TensorId 
     let shape = permutation::apply(p, &tensor.shape);
     let tensor = Tensor {
         name: format!("{}_moved", tensor.name),
-        origin: origin::permuted(tensor.origin.as_ref(), tensor.shape.len(), p),
+        origin: origin::permuted(graph, like, p),
         shape,
         constant: None,
         ..tensor.clone()
@@ -49,9 +49,7 @@ pub fn add_permuted(graph: &mut Graph, like: TensorId, p: &[usize]) -> TensorId 
 /// Adds a tensor like `like` in another shape.
 pub fn add_reshaped(graph: &mut Graph, like: TensorId, shape: Vec<usize>) -> TensorId {
     let tensor = graph.tensor(like);
-    // The origin comes with the last step: until then a permutation must belong to the shape.
-    let tensor =
-        Tensor { name: format!("{}_reshaped", tensor.name), shape, constant: None, origin: None, ..tensor.clone() };
+    let tensor = Tensor { name: format!("{}_reshaped", tensor.name), shape, constant: None, ..tensor.clone() };
     graph.add_tensor(tensor)
 }
 

@@ -64,7 +64,8 @@ fn origins_hold(imported: &Imported, graph: &Graph) -> Result<(), String> {
     let mut tap = |id: crate::graph::TensorId, values: &[f64]| {
         let Some(origin) = &graph.tensor(id).origin else { return };
         let Some(array) = taps.get(&origin.name) else { return };
-        let moved = crate::evaluate::transpose(&array.to_f64(), &array.shape, &origin.permutation);
+        let array_values = array.to_f64();
+        let moved: Vec<f64> = origin.order(&array.shape).into_iter().map(|i| array_values[i]).collect();
         let error: f64 = moved.iter().zip(values).map(|(a, b)| (a - b) * (a - b)).sum();
         let signal: f64 = moved.iter().map(|a| a * a).sum();
         if moved.len() != values.len() || error > 1e-9 * signal {

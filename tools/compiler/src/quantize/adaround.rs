@@ -4,7 +4,6 @@
 
 use crate::array::Array;
 use crate::graph::{Graph, Node, Operator, Origin, Window};
-use crate::runner::transposed;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -62,12 +61,7 @@ impl LayerInputs {
     pub fn observe(&mut self, name: &str, values: &Array) {
         for layer in self.layers.values_mut().filter(|l| l.origin.name == name) {
             let data = values.to_f32();
-            let permutation = &layer.origin.permutation;
-            let moves = permutation.len() == values.shape.len() && permutation.iter().enumerate().any(|(i, &a)| i != a);
-            let data: Vec<f32> = match moves {
-                true => transposed(&values.shape, permutation).into_iter().map(|i| data[i]).collect(),
-                false => data.to_vec(),
-            };
+            let data: Vec<f32> = layer.origin.order(&values.shape).into_iter().map(|i| data[i]).collect();
             if data.len() != layer.shape.iter().product::<usize>() {
                 continue;
             }

@@ -2,7 +2,6 @@
 
 use crate::array::Array;
 use crate::graph::{Graph, Origin};
-use crate::runner::transposed;
 use std::collections::BTreeMap;
 
 /// Largest magnitude and mean of every channel (index on the last axis) of the graph's tensors, by ONNX tensor name.
@@ -17,8 +16,8 @@ pub struct ChannelStatistics {
 /// The channels of one tensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Channels {
-    /// The ONNX tensor's axes in our order.
-    permutation: Vec<usize>,
+    /// Where its values are in the ONNX tensor.
+    origin: Option<Origin>,
     /// Largest magnitude of each channel.
     pub largest: Vec<f32>,
     sums: Vec<f64>,
@@ -39,12 +38,8 @@ impl ChannelStatistics {
         let computed = graph.tensors.iter().filter(|t| t.constant.is_none());
         let with_channels = computed.filter_map(|t| Some((t.origin.as_ref()?, *t.shape.last()?)));
         let tensors = with_channels.map(|(origin, n)| {
-            let channels = Channels {
-                permutation: origin.permutation.clone(),
-                largest: vec![0.0; n],
-                sums: vec![0.0; n],
-                n_values: 0,
-            };
+            let channels =
+                Channels { origin: Some(origin.clone()), largest: vec![0.0; n], sums: vec![0.0; n], n_values: 0 };
             (origin.name.clone(), channels)
         });
         ChannelStatistics { tensors: tensors.collect() }
@@ -58,9 +53,8 @@ impl ChannelStatistics {
         if n == 0 || !data.len().is_multiple_of(n) {
             return;
         }
-        let moves = channels.permutation.len() == values.shape.len()
-            && channels.permutation.iter().enumerate().any(|(i, &axis)| i != axis);
-        let order = if moves { transposed(&values.shape, &channels.permutation) } else { (0..data.len()).collect() };
+        let moved = channels.origin.as_ref().map(|origin| origin.order(&values.shape));
+        let order = moved.unwrap_or_else(|| (0..data.len()).collect());
         for (position, index) in order.into_iter().enumerate() {
             let (value, channel) = (data[index], position % n);
             channels.largest[channel] = channels.largest[channel].max(value.abs());
@@ -84,7 +78,7 @@ mod tests {
     #[test]
     fn channels_are_those_of_our_layout() {
         let mut graph = Graph::default();
-        let origin = Origin { name: "x".into(), permutation: vec![0, 2, 1], kept: None, rows: None };
+        let origin = Origin { permutation: vec![0, 2, 1], ..Origin::whole("x", &[1, 2, 3]) };
         graph.add_tensor(Tensor {
             name: "x".into(),
             shape: vec![1, 3, 2],

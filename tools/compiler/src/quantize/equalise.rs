@@ -35,14 +35,10 @@ impl Equalised {
 
 /// The values of an ONNX tensor with each channel, an index on our last axis, divided.
 fn divided(values: &Array, origin: &Origin, divisors: &[f32]) -> Array {
-    let last = values.shape.len().saturating_sub(1);
-    let axis = match origin.permutation.len() == values.shape.len() {
-        true => origin.permutation.last().copied().unwrap_or(last),
-        false => last,
-    };
-    let inner: usize = values.shape.iter().skip(axis + 1).product();
-    let divisor = |i: usize| divisors[(i / inner.max(1)) % divisors.len()];
-    let data = values.to_f32().iter().enumerate().map(|(i, v)| v / divisor(i)).collect();
+    let mut data = values.to_f32().to_vec();
+    for (place, position) in origin.order(&values.shape).into_iter().enumerate() {
+        data[position] /= divisors[place % divisors.len()];
+    }
     Array::f32(values.shape.clone(), data)
 }
 

@@ -1,6 +1,7 @@
 //! Whole graphs: int8 images against float32 images of the same graph.
 
 mod adopt;
+mod forms;
 mod islands;
 mod masks;
 mod moves;
@@ -37,7 +38,7 @@ impl Builder {
             element_type: ElementType::F32,
             constant: None,
             quantization: None,
-            origin: Some(Origin { name: name.into(), permutation: (0..shape.len()).collect(), kept: None, rows: None }),
+            origin: Some(Origin::whole(name, shape)),
         })
     }
 

@@ -5,7 +5,7 @@ use crate::error::CompileError;
 use crate::float_model::FloatModel;
 use crate::graph::Origin;
 use crate::metrics::Comparison;
-use crate::runner::{ImageRunner, real_values, transposed};
+use crate::runner::{ImageRunner, real_values};
 use std::collections::HashMap;
 use tinfer::session::{Observer, StepDone};
 use tinfer::tensor::Quantization;
@@ -77,20 +77,19 @@ impl LayerComparison {
     ///
     /// Integers of a quantized model are real values by `quantization`.
     pub(crate) fn reference_values(&self, index: usize, quantization: &Quantization) -> Option<Vec<f32>> {
-        let Origin { name, permutation: axes, kept, .. } = self.origins.get(index)?.as_ref()?;
-        let expected = self.expected.get(name).filter(|e| !e.shape.contains(&0))?;
+        let origin = self.origins.get(index)?.as_ref()?;
+        let expected = self.expected.get(&origin.name).filter(|e| !e.shape.contains(&0))?;
         let values = match &expected.data {
             ArrayData::I8(steps) => steps.iter().map(|&q| quantization.dequantize(i32::from(q))).collect(),
             // A uint8 tensor is held as int8, 128 lower.
             ArrayData::U8(steps) => steps.iter().map(|&q| quantization.dequantize(i32::from(q) - 128)).collect(),
             _ => expected.to_f32(),
         };
-        // Without axes, or with axes of another rank, the order is the ONNX tensor's.
-        let expected: Vec<f32> = match axes.len() == expected.shape.len() {
-            true => transposed(&expected.shape, axes).into_iter().map(|i| values[i]).collect(),
-            false => values,
+        let expected: Vec<f32> = match origin.keeps_order() {
+            true => values,
+            false => origin.order(&expected.shape).into_iter().map(|i| values[i]).collect(),
         };
-        match kept {
+        match &origin.kept {
             Some(kept) => Some(kept.select(&expected).unwrap_or_default()),
             None => Some(expected),
         }

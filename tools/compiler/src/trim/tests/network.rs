@@ -63,7 +63,7 @@ impl Network {
             element_type: ElementType::I8,
             constant: None,
             quantization: Some(Quantization::per_tensor(0.05, ZERO_POINT)),
-            origin: Some(Origin { name: name.into(), permutation: (0..shape.len()).collect(), kept: None, rows: None }),
+            origin: Some(Origin::whole(name, shape)),
         })
     }
 
