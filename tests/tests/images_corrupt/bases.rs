@@ -335,7 +335,7 @@ fn functions() -> Graph {
     let slope = b.constant(&[3]);
     let mut y = x;
     for function in FUNCTIONS {
-        y = b.node(Operator::Unary(*function), &[y], &shape);
+        y = b.node(Operator::Unary(function.clone()), &[y], &shape);
     }
     for function in [Pair::Div, Pair::Max, Pair::Min, Pair::PRelu, Pair::Pow] {
         y = b.node(Operator::Pair(function), &[y, slope], &shape);

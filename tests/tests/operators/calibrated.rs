@@ -58,9 +58,13 @@ fn attention_computes_its_products_around_float32() {
 }
 
 #[test]
-fn masks_and_norms_without_an_int8_form_are_islands() {
+fn a_comparison_and_its_choice_are_one_table() {
     // A comparison near its threshold falls the other way for some elements.
-    check("masked", Precision::Int8, 20.0, &["conv_2d_i8", "where_b4", "compare_f32"], &["conv_2d_f32"]);
+    check("masked", Precision::Int8, 20.0, &["conv_2d_i8", "table_i8"], &["conv_2d_f32", "where_b4", "compare_f32"]);
+}
+
+#[test]
+fn norms_without_an_int8_form_are_islands() {
     check("normalized_maps", Precision::Int8, 30.0, &["conv_2d_i8", "normalization_f32"], &["conv_2d_f32"]);
 }
 

@@ -9,6 +9,7 @@
 //! `[N, H, W, C]`; one-dimensional convolutions are `[N, 1, L, C]`. Lowering wraps them into
 //! [`Operator::Transpose`] nodes, and the layout pass removes those.
 
+mod composed;
 mod constant;
 mod movement;
 mod origin;
@@ -17,6 +18,7 @@ mod reduction;
 mod unary;
 mod window_nd;
 
+pub use composed::{Composed, Part};
 pub use constant::Constant;
 pub use movement::{Given, Move, Sampling, Weights};
 pub use origin::{Origin, transposed};

@@ -1,10 +1,11 @@
 //! Functions of one real operand.
 
-use super::{Clamp, Grid};
+use super::{Clamp, Composed, Grid};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI, FRAC_2_SQRT_PI};
+use std::sync::Arc;
 
 /// Elementwise function of one operand.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Unary {
     /// Clip and Relu; fused into the producer where possible.
     Clamp(Clamp),
@@ -95,14 +96,17 @@ pub enum Unary {
     /// The nearest step of an int8 grid, in real units: QuantizeLinear and DequantizeLinear of a quantized model. The
     /// quantizer makes it the quantization of a tensor.
     Snap(Grid),
+    /// Several operators; a table, in quantized models only.
+    Composed(Arc<Composed>),
 }
 
 impl Unary {
     /// Its value in binary64.
-    pub fn evaluate(self, x: f64) -> f64 {
+    pub fn evaluate(&self, x: f64) -> f64 {
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         let elu = |x: f64, alpha: f32| if x < 0.0 { f64::from(alpha) * x.exp_m1() } else { x };
-        match self {
+        match *self {
+            Unary::Composed(ref function) => function.evaluate(x),
             Unary::Clamp(clamp) => {
                 let low = clamp.min.map_or(x, |min| x.max(f64::from(min)));
                 clamp.max.map_or(low, |max| low.min(f64::from(max)))

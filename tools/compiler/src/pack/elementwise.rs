@@ -36,7 +36,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             steps.emit(node, &BINARY_F32, &node.inputs, &[], &record.emit())
         }
         (Operator::Unary(function), Precision::I8) => table(steps, node, |x| function.evaluate(x)),
-        (Operator::Unary(function), Precision::F32) => unary_f32(steps, node, *function),
+        (Operator::Unary(function), Precision::F32) => unary_f32(steps, node, function),
         (Operator::Softmax, Precision::I8) => softmax_i8(steps, node, &SOFTMAX_I8),
         (Operator::MaskedSoftmax, Precision::I8) => softmax_i8(steps, node, &SOFTMAX_MASKED_I8),
         (Operator::Softmax | Operator::MaskedSoftmax, Precision::F32) => {
@@ -115,12 +115,12 @@ fn table(steps: &mut StepPacker<'_>, node: &Node, function: impl Fn(f64) -> f64)
     steps.emit(node, &TABLE_I8, &node.inputs, &[entries], &[])
 }
 
-fn unary_f32(steps: &mut StepPacker<'_>, node: &Node, function: Unary) -> Result<&'static str, PackError> {
+fn unary_f32(steps: &mut StepPacker<'_>, node: &Node, function: &Unary) -> Result<&'static str, PackError> {
     let mut first = |function, clamp| {
         let record = UnaryF32Record { function, limits: limits_f32(clamp) };
         steps.emit(node, &UNARY_F32, &node.inputs, &[], &record.emit())
     };
-    let (operator, numbers) = match function {
+    let (operator, numbers) = match *function {
         Unary::Clamp(clamp) => return first(UnaryFunction::Clip, clamp),
         Unary::Sigmoid => return first(UnaryFunction::Sigmoid, Clamp::default()),
         Unary::Tanh => return first(UnaryFunction::Tanh, Clamp::default()),
@@ -128,6 +128,7 @@ fn unary_f32(steps: &mut StepPacker<'_>, node: &Node, function: Unary) -> Result
             let exponent = steps.array(node, ElementType::F32, &[exponent])?;
             return steps.emit(node, &POW_F32, &node.inputs, &[exponent], &[]);
         }
+        Unary::Composed(_) => return Err(steps.error(node, "it is a table, images of float32 have none")),
         Unary::Snap(_) => return Err(steps.error(node, "it quantizes, images of float32 do not")),
         Unary::Abs => (&unary::ABS_F32, [0.0; 2]),
         Unary::Sqrt => (&unary::SQRT_F32, [0.0; 2]),

@@ -25,7 +25,7 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
             let record = ClampI16Record { requantizer, limits: limits(steps, node, *clamp)? };
             steps.emit(node, &CLAMP_I16, &node.inputs, &[], &record.emit())
         }
-        Operator::Unary(function) => table(steps, node, *function),
+        Operator::Unary(function) => table(steps, node, function),
         Operator::Softmax | Operator::MaskedSoftmax => softmax(steps, node),
         Operator::MaxPool2d { window } => {
             let record = MaxPool2dRecord { window: window_record(steps, node, window)? };
@@ -81,7 +81,7 @@ fn binary(steps: &mut StepPacker<'_>, node: &Node, function: Binary, clamp: Clam
 }
 
 /// A function at 513 points, computed in binary64.
-fn table(steps: &mut StepPacker<'_>, node: &Node, function: Unary) -> Result<&'static str, PackError> {
+fn table(steps: &mut StepPacker<'_>, node: &Node, function: &Unary) -> Result<&'static str, PackError> {
     let (input, output) = (scale(steps, node, 0)?, output_scale(steps, node)?);
     let entry = |i: i32| nearest(function.evaluate(input * f64::from(128 * i - 32768)) / output);
     let entries: Vec<i16> = (0..=512).map(entry).collect();

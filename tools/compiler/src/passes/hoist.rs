@@ -39,7 +39,7 @@ fn can_hoist(graph: &Graph, id: TensorId, p: &[usize], depth: usize) -> bool {
         Operator::Unary(_) | Operator::Pad { .. } | Operator::Binary { .. } | Operator::Concat { .. } => {
             all(&node.inputs)
         }
-        Operator::Pair(function) if function.is_real() => all(&node.inputs),
+        Operator::Pair(_) | Operator::Where | Operator::Cast => all(&node.inputs),
         Operator::Reshape => keeps_order(p, &graph.tensor(id).shape),
         _ => false,
     }

@@ -18,7 +18,9 @@ pub fn through_node(graph: &mut Graph, i: usize) -> bool {
     let (operator, n_moved) = match node.operator.clone() {
         operator @ Operator::Unary(_) => (operator, 1),
         operator @ Operator::Binary { .. } => (operator, 2),
-        operator @ Operator::Pair(function) if function.is_real() => (operator, 2),
+        operator @ Operator::Pair(_) => (operator, 2),
+        Operator::Where => (Operator::Where, 3),
+        Operator::Cast => (Operator::Cast, 1),
         operator @ Operator::Softmax if last_stays => (operator, 1),
         // Weights and bias see the last axis only.
         operator @ Operator::FullyConnected { .. } if last_stays => (operator, 1),

@@ -211,7 +211,7 @@ fn insert_conversion(graph: &mut Graph, at: usize, input: TensorId, level: Level
 /// What is asked for by name, else the default, or float32 where the operator has no such form. Operators that only
 /// move elements take the level of their first operand. Then elementwise functions between float32 neighbours become
 /// float32 themselves, until nothing changes.
-fn node_levels(graph: &Graph, precisions: &Precisions) -> Result<Vec<Level>, QuantizeError> {
+pub(super) fn node_levels(graph: &Graph, precisions: &Precisions) -> Result<Vec<Level>, QuantizeError> {
     let producers = super::share::producers(graph);
     let computed = |id: TensorId| producers[id.0];
     let mut levels: Vec<Level> = Vec::with_capacity(graph.nodes.len());

@@ -111,7 +111,7 @@ fn masked(graph: &Graph, ranges: &Ranges, input: TensorId) -> Option<(Vec<Tensor
 }
 
 /// Whether a tensor has numbers that leave nothing of a score, and none above 0.
-fn excludes(graph: &Graph, ranges: &Ranges, id: TensorId) -> bool {
+pub(super) fn excludes(graph: &Graph, ranges: &Ranges, id: TensorId) -> bool {
     let is_mask = |min: f32, max: f32| min <= EXCLUDING && max <= 0.0;
     match (&graph.tensor(id).constant, histogram(graph, ranges, id)) {
         (Some(Constant::F32(values)), _) => {

@@ -15,6 +15,7 @@ mod adaround;
 mod adopt;
 mod calibrate;
 mod channels;
+mod compose;
 mod equalise;
 mod fake;
 mod histogram;
@@ -195,6 +196,10 @@ pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Res
     let mut precisions = options.precisions.clone();
     loop {
         let mut attempt = graph.clone();
+        // A quantized model says itself where it rounds.
+        if !quantized {
+            compose::compose(&mut attempt, &precisions, ranges)?;
+        }
         let without = match in_precisions(&mut attempt, ranges, options, &precisions) {
             // The weights stay as real as the file's own arithmetic has them.
             Err(QuantizeError::WeightSteps { node }) if options.without_range == WithoutRange::Float32 => {

@@ -1,6 +1,7 @@
 use super::*;
 
-/// A filter bank whose power goes through `functions` to a layer: filters differ in gain, and so do the sounds.
+/// A filter bank whose power goes through `functions` to a layer: filters differ in gain, and so do the sounds. Its floor
+/// is one of each filter, so that power and functions are no single table.
 fn spectrum(functions: &[&str]) -> ModelBuilder {
     let mut random = Random(9);
     let mut filters = random.array(&[16, 1, 32, 1], 0.3);
@@ -10,7 +11,7 @@ fn spectrum(functions: &[&str]) -> ModelBuilder {
     let mut model = ModelBuilder::new(13)
         .input("x", &[1, 1, 128, 1])
         .weight("w1", filters)
-        .weight("floor", Array::f32(vec![], vec![1e-6]))
+        .weight("floor", Array::f32(vec![16, 1, 1], vec![1e-6; 16]))
         .weight("w2", random.array(&[8, 16, 5, 1], 0.1))
         .node("Conv", &["x", "w1"], &["bands"], &[])
         .node("Mul", &["bands", "bands"], &["power"], &[])

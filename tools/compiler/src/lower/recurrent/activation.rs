@@ -20,9 +20,11 @@ pub(super) enum Step {
 impl Step {
     /// Its operator; the constant is the second operand.
     pub(super) fn operator(&self) -> (Operator, Option<f32>) {
-        match *self {
-            Step::Unary(function) => (Operator::Unary(function), None),
-            Step::Constant(function, value) => (Operator::Binary { function, clamp: Clamp::default() }, Some(value)),
+        match self {
+            Step::Unary(function) => (Operator::Unary(function.clone()), None),
+            Step::Constant(function, value) => {
+                (Operator::Binary { function: *function, clamp: Clamp::default() }, Some(*value))
+            }
         }
     }
 }
