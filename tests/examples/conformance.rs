@@ -1,16 +1,20 @@
 //! Runs the test suite of the `onnx` package: every node case, and the light models.
 //!
 //! `conformance FOLDER` with the folder that holds `node` and `light` prints one JSON object: `cases` with `name`,
-//! `operator`, `outcome` (`passed`, `refused`, `failed`, `crashed`) and `reason`; `models` with the same.
+//! `operator`, `image`, `file`; `models` with `name` and `image`. `image` is what a float32 image does, null where it has
+//! none of the types or ranks; `file` is what `tinfer run MODEL.onnx` does: an `outcome` (`passed`, `refused`, `failed`, `crashed`), a `reason`, the `engine` that
+//! answered and a `warning` if it was not tract's turn.
 
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use tinfer::tensor::MAX_RANK;
 use tinfer_compiler::array::{Array, NamedArray};
-use tinfer_compiler::engine::float_image;
+use tinfer_compiler::engine::{OnnxEngine, float_image};
+use tinfer_compiler::error::CompileError;
 use tinfer_compiler::import::case::{Outline, outline, tensor_file};
 use tinfer_compiler::runner::ImageRunner;
+use tinfer_compiler::samples::Sample;
 
 fn main() {
     let Some(folder) = std::env::args_os().nth(1) else {
@@ -27,52 +31,58 @@ fn main() {
     println!("{}", json!({"cases": cases, "models": models}));
 }
 
-/// One node with its data, if its types and ranks can be in an image.
+/// A node, or the nodes that define a function, with data.
 fn node_case(case: &Path) -> Option<Value> {
     let path = case.join("model.onnx");
     let outline = outline(&std::fs::read(&path).ok()?)?;
-    let operator = outline.operators.first().filter(|_| outline.operators.len() == 1)?.clone();
-    let ports = outline.inputs.iter().chain(&outline.outputs);
-    if outline.n_functions > 0 || ports.clone().any(|(_, ty)| ty.is_none()) {
-        return None;
-    }
     let data = case.join("test_data_set_0");
     let inputs = arrays(&data, "input", &outline.inputs)?;
     let outputs = arrays(&data, "output", &outline.outputs)?;
-    if inputs.iter().chain(&outputs).any(|a| a.array.shape.len() > MAX_RANK) {
-        return None;
-    }
     let name = case.file_name()?.to_string_lossy().trim_start_matches("test_").to_string();
-    let (outcome, reason) = judge(&path, &inputs, &outputs, NODE_TOLERANCE);
-    Some(json!({"name": name, "operator": operator, "outcome": outcome, "reason": reason}))
+    let has_types = outline.inputs.iter().chain(&outline.outputs).all(|(_, ty)| ty.is_some());
+    let has_ranks = inputs.iter().chain(&outputs).all(|a| a.array.shape.len() <= MAX_RANK);
+    let one_node = outline.operators.len() == 1 && outline.n_functions == 0;
+    let image =
+        (one_node && has_types && has_ranks).then(|| judge(&outputs, NODE_TOLERANCE, || in_image(&path, &inputs)));
+    let file = judge(&outputs, NODE_TOLERANCE, || as_file(&path, &inputs));
+    let operators: Vec<String> = outline.operators.into_iter().collect();
+    Some(json!({"name": name, "operator": operators.join("+"), "image": image, "file": file}))
 }
 
 /// A whole topology; its input is a ramp, as in the suite's own runner.
 fn light_model(path: &Path) -> Value {
     let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let answer = |(outcome, reason): (&str, String)| json!({"name": name, "outcome": outcome, "reason": reason});
     let expected = path.with_file_name(format!("{name}_output_0.pb"));
     let outline = std::fs::read(path).ok().and_then(|b| outline(&b));
     let output = std::fs::read(expected).ok().and_then(|b| tensor_file(&b));
     let (Some(Outline { inputs, outputs, .. }), Some(output)) = (outline, output) else {
-        return answer(("crashed", "its files cannot be read".into()));
+        let unread = json!({"outcome": "crashed", "reason": "its files cannot be read"});
+        return json!({"name": name, "image": unread});
     };
     let shape = vec![1, 3, 224, 224];
     let n: usize = shape.iter().product();
     let ramp = (0..n).map(|i| (i as f64 / n as f64) as f32).collect();
     let input = NamedArray::new(&inputs[0].0, Array::f32(shape, ramp));
-    answer(judge(path, &[input], &[NamedArray::new(&outputs[0].0, output.array)], MODEL_TOLERANCE))
+    let (inputs, expected) = ([input], [NamedArray::new(&outputs[0].0, output.array)]);
+    let image = judge(&expected, MODEL_TOLERANCE, || in_image(path, &inputs));
+    json!({"name": name, "image": image})
 }
 
-/// Converts and runs a model in float32, and compares.
-fn judge(path: &Path, inputs: &[NamedArray], expected: &[NamedArray], tolerance: (f64, f64)) -> (&'static str, String) {
-    let attempt = catch_unwind(AssertUnwindSafe(|| run(path, inputs)));
-    let got = match attempt {
-        Err(_) => return ("crashed", "it panicked".into()),
-        Ok(Err(Stop::Refused(reason))) => return ("refused", reason),
-        Ok(Err(Stop::Failed(reason))) => return ("failed", reason),
-        Ok(Ok(got)) => got,
+/// Runs a model in one way, and compares.
+fn judge(expected: &[NamedArray], tolerance: (f64, f64), run: impl FnOnce() -> Result<Answer, Stop>) -> Value {
+    let (outcome, reason) = match catch_unwind(AssertUnwindSafe(run)) {
+        Err(_) => ("crashed", "it panicked".into()),
+        Ok(Err(Stop::Refused(reason))) => ("refused", reason),
+        Ok(Err(Stop::Failed(reason))) => ("failed", reason),
+        Ok(Ok(Answer { engine, warning, outputs })) => {
+            let (outcome, reason) = compare(expected, &outputs, tolerance);
+            return json!({"outcome": outcome, "reason": reason, "engine": engine, "warning": warning});
+        }
     };
+    json!({"outcome": outcome, "reason": reason})
+}
+
+fn compare(expected: &[NamedArray], got: &[NamedArray], tolerance: (f64, f64)) -> (&'static str, String) {
     for want in expected {
         let Some(have) = got.iter().find(|g| g.name == want.name) else {
             return ("failed", format!("it has no output {}", want.name));
@@ -89,7 +99,26 @@ enum Stop {
     Failed(String),
 }
 
-fn run(path: &Path, inputs: &[NamedArray]) -> Result<Vec<NamedArray>, Stop> {
+struct Answer {
+    /// What computed it.
+    engine: &'static str,
+    /// Why it was not tract.
+    warning: Option<String>,
+    outputs: Vec<NamedArray>,
+}
+
+/// As `tinfer run MODEL.onnx` does.
+fn as_file(path: &Path, inputs: &[NamedArray]) -> Result<Answer, Stop> {
+    let refused = |e: CompileError| Stop::Refused(e.to_string());
+    let mut engine = OnnxEngine::open(path, &[]).map_err(refused)?;
+    let names: Vec<String> = engine.signature.outputs.iter().map(|o| o.name.clone()).collect();
+    let results = engine.run(&Sample { name: String::new(), inputs: inputs.to_vec(), label: None }).map_err(refused)?;
+    let outputs = names.iter().zip(results).map(|(name, array)| NamedArray::new(name, array)).collect();
+    Ok(Answer { engine: engine.name().unwrap_or_default(), warning: engine.warning(), outputs })
+}
+
+/// Converts to float32, and runs the image.
+fn in_image(path: &Path, inputs: &[NamedArray]) -> Result<Answer, Stop> {
     let image = float_image(path, &[], &mut |_| {}).map_err(|e| Stop::Refused(e.to_string()))?;
     let failed = |e: &dyn std::fmt::Display| Stop::Failed(e.to_string());
     let mut runner = ImageRunner::new(&image).map_err(|e| failed(&e))?;
@@ -100,7 +129,8 @@ fn run(path: &Path, inputs: &[NamedArray]) -> Result<Vec<NamedArray>, Stop> {
     let given = given.collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = runner.outputs().iter().map(|p| p.name.to_string()).collect();
     let results = runner.run(&given).map_err(|e| failed(&e))?;
-    Ok(names.iter().zip(results).map(|(name, array)| NamedArray::new(name, array)).collect())
+    let outputs = names.iter().zip(results).map(|(name, array)| NamedArray::new(name, array)).collect();
+    Ok(Answer { engine: "tinfer", warning: None, outputs })
 }
 
 /// Why two arrays are not the same, within `relative * |want| + absolute`.

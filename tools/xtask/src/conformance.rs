@@ -1,4 +1,5 @@
-//! `cargo xtask conformance`: the test suite of the `onnx` package, as a page of the documentation.
+//! `cargo xtask conformance`: the test suite of the `onnx` package through images and through `tinfer run MODEL.onnx`;
+//! what images do is a page of the documentation.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,24 +25,32 @@ pub struct Options {
 /// Runs the suite and writes the page, or compares it.
 ///
 /// # Errors
-/// A case with a wrong answer or a panic; a model that does not pass; with `--check` a stale page.
+/// A case with a wrong answer or a panic, as an image or as a file; a model that does not pass; with `--check` a stale page.
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     if setup::prepare(project, &setup::Options::silent_when_found(), &[Purpose::Tests])? > 0 {
         bail!("the test suite is in the Python package onnx: see the line above");
     }
     let answer: Answer = serde_json::from_str(&process::read(&mut suite(project)?)?)?;
-    let bad: Vec<&Case> =
-        answer.cases.iter().chain(&answer.models).filter(|c| c.outcome == "failed" || c.outcome == "crashed").collect();
-    for case in &bad {
-        println!("{} {}: {}", case.name, case.outcome, case.reason);
+    let mut n_bad = 0;
+    for case in answer.cases.iter().chain(&answer.models) {
+        for (way, result) in [("image", &case.image), ("file", &case.file)] {
+            if let Some(Outcome { outcome, reason }) = result.as_ref().filter(|r| r.is_bad()) {
+                n_bad += 1;
+                println!("{} as {way} {outcome}: {reason}", case.name);
+            }
+        }
     }
     let page = project.root().join(PAGE);
     let old = std::fs::read_to_string(&page).unwrap_or_default();
     let new = render(&answer);
-    let counted = |outcome: &str| answer.cases.iter().filter(|c| c.outcome == outcome).count();
-    println!("{} node cases: {} passed, {} refused", answer.cases.len(), counted("passed"), counted("refused"));
-    if !bad.is_empty() {
-        bail!("{} cases have a wrong answer: a case that cannot be computed must be refused", bad.len());
+    let images = answer.cases.iter().filter_map(|c| c.image.as_ref());
+    let files = answer.cases.iter().filter_map(|c| c.file.as_ref());
+    for (way, results) in [("images", images.collect::<Vec<_>>()), ("files", files.collect())] {
+        let counted = |outcome: &str| results.iter().filter(|r| r.outcome == outcome).count();
+        println!("{} node cases as {way}: {} passed, {} refused", results.len(), counted("passed"), counted("refused"));
+    }
+    if n_bad > 0 {
+        bail!("{n_bad} cases have a wrong answer: a case that cannot be computed must be refused");
     }
     if new == old {
         println!("{PAGE} is up to date");
@@ -78,27 +87,46 @@ struct Case {
     name: String,
     #[serde(default)]
     operator: String,
+    /// Of a float32 image; `None` for a case that no image can hold.
+    image: Option<Outcome>,
+    /// Of `tinfer run MODEL.onnx`, whatever engine answers; `None` for the topologies, which take minutes.
+    file: Option<Outcome>,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
     outcome: String,
     reason: String,
 }
 
+impl Outcome {
+    fn is_bad(&self) -> bool {
+        self.outcome == "failed" || self.outcome == "crashed"
+    }
+}
+
 impl Case {
-    /// What it was refused for, without the names of the case.
+    fn passes_as_image(&self) -> bool {
+        self.image.as_ref().is_some_and(|r| r.outcome == "passed")
+    }
+
+    /// What an image was refused for, without the names of the case.
     fn why(&self) -> &str {
-        let reason = self.reason.split_once("is not supported: ").map_or(&*self.reason, |(_, why)| why);
+        let reason = self.image.as_ref().map_or("", |r| &r.reason);
+        let reason = reason.split_once("is not supported: ").map_or(reason, |(_, why)| why);
         reason.split_once(" (and ").map_or(reason, |(why, _)| why)
     }
 }
 
 fn render(answer: &Answer) -> String {
     let mut operators: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
-    for case in &answer.cases {
+    for case in answer.cases.iter().filter(|c| c.image.is_some()) {
         operators.entry(&case.operator).or_default().push(case);
     }
     let is_known = |cases: &[&Case]| !cases.iter().all(|c| c.why() == UNKNOWN);
     let (known, unknown): (Vec<_>, Vec<_>) = operators.into_iter().partition(|(_, cases)| is_known(cases));
     let n_cases: usize = known.iter().map(|(_, cases)| cases.len()).sum();
-    let passed = |cases: &[&Case]| cases.iter().filter(|c| c.outcome == "passed").count();
+    let passed = |cases: &[&Case]| cases.iter().filter(|c| c.passes_as_image()).count();
     let n_passed: usize = known.iter().map(|(_, cases)| passed(cases)).sum();
     let percent = 100.0 * n_passed as f64 / n_cases.max(1) as f64;
     let mut page = format!(
@@ -108,7 +136,7 @@ fn render(answer: &Answer) -> String {
          are refused.\n\n| Operator | Passed | Refused | Reasons |\n|---|--:|--:|---|\n"
     );
     for (operator, cases) in &known {
-        let mut reasons: Vec<&str> = cases.iter().filter(|c| c.outcome != "passed").map(|c| c.why()).collect();
+        let mut reasons: Vec<&str> = cases.iter().filter(|c| !c.passes_as_image()).map(|c| c.why()).collect();
         let n_refused = reasons.len();
         reasons.sort_unstable();
         reasons.dedup();
@@ -122,9 +150,9 @@ fn render(answer: &Answer) -> String {
         names.join(", ")
     );
     let _ = writeln!(page, "\n## Topologies\n\n| Model | Result |\n|---|---|");
-    for model in &answer.models {
-        let reason = if model.reason.is_empty() { String::new() } else { format!(": {}", model.why()) };
-        let _ = writeln!(page, "| {} | {}{reason} |", model.name.trim_start_matches("light_"), model.outcome);
+    for (model, image) in answer.models.iter().filter_map(|m| Some((m, m.image.as_ref()?))) {
+        let reason = if image.reason.is_empty() { String::new() } else { format!(": {}", model.why()) };
+        let _ = writeln!(page, "| {} | {}{reason} |", model.name.trim_start_matches("light_"), image.outcome);
     }
     page
 }
