@@ -1,8 +1,7 @@
 //! Shapes, element types and folded constants of every tensor, from tract's analysed model.
 
 use super::guard::{explain, guard};
-use super::tract_differs::trains;
-use super::{ImportError, tensor};
+use super::{ImportError, tensor, tract_differs};
 use crate::array::{Array, ArrayData};
 use std::collections::{BTreeMap, BTreeSet};
 use tinfer::tensor::ElementType;
@@ -98,8 +97,8 @@ pub(super) fn analyse(proto: &ModelProto, weights: &BTreeMap<String, Array>) -> 
 
 /// Drops values that tract computes wrongly or by chance, and all that follow from them.
 ///
-/// tract reads per-channel QuantizeLinear and DequantizeLinear with their first scale only, ignores operator domains
-/// and the training mode of BatchNormalization, and widens some constants to float64 (ScatterND).
+/// tract reads per-channel QuantizeLinear and DequantizeLinear with their first scale only, ignores operator domains,
+/// widens some constants to float64 (ScatterND), and has the forms of [`tract_differs`].
 fn distrust(graph: &GraphProto, facts: &mut BTreeMap<String, Fact>) {
     let mut doubted: BTreeSet<&str> = BTreeSet::new();
     for node in &graph.node {
@@ -110,7 +109,7 @@ fn distrust(graph: &GraphProto, facts: &mut BTreeMap<String, Fact>) {
             || ["Bernoulli", "Multinomial"].contains(&&*node.op_type)
             || node.op_type.starts_with("Random")
             || widens(node, facts)
-            || trains(node);
+            || tract_differs::in_node(node).is_some();
         if doubtful || node.input.iter().any(|i| doubted.contains(&**i)) {
             for output in &node.output {
                 doubted.insert(output);

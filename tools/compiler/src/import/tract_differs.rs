@@ -16,12 +16,19 @@ pub(super) fn in_graph(graph: &GraphProto) -> Option<String> {
 }
 
 /// What of a node tract computes otherwise.
-fn in_node(node: &NodeProto) -> Option<&'static str> {
+pub(super) fn in_node(node: &NodeProto) -> Option<&'static str> {
     let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
     let is_set = |name: &str| attribute(name).is_some_and(|a| a.i != 0);
     match &*node.op_type {
         "BatchNormalization" if trains(node) => Some("in training mode"),
+        // tract gives the larger half of an odd padding to the other side.
         "ConvTranspose" if attribute("output_shape").is_some_and(|a| !a.ints.is_empty()) => Some("with output_shape"),
+        "ConvTranspose" if is_same(attribute("auto_pad")) && attribute("output_padding").is_some_and(is_not_zero) => {
+            Some("with output_padding beside auto_pad")
+        }
+        "ConvTranspose" if is_same(attribute("auto_pad")) && !covers_strides(&attribute) => {
+            Some("with auto_pad and strides beyond its kernel")
+        }
         "Celu" if attribute("alpha").is_some_and(|a| a.f != 1.0) => Some("with an alpha"),
         "LSTM" | "GRU" | "RNN" if attribute("direction").is_some_and(|a| a.s == b"reverse") => Some("in reverse"),
         "LSTM" | "GRU" | "RNN" if attribute("clip").is_some() => Some("with a clip"),
@@ -33,8 +40,29 @@ fn in_node(node: &NodeProto) -> Option<&'static str> {
     }
 }
 
+fn is_same(auto_pad: Option<&AttributeProto>) -> bool {
+    auto_pad.is_some_and(|a| a.s.starts_with(b"SAME"))
+}
+
+/// Whether the kernel, as far as the attributes tell, reaches from one position to the next.
+fn covers_strides<'a>(attribute: &dyn Fn(&str) -> Option<&'a AttributeProto>) -> bool {
+    let ints = |name: &str| attribute(name).map(|a| a.ints.clone()).unwrap_or_default();
+    let (kernel, strides, dilations) = (ints("kernel_shape"), ints("strides"), ints("dilations"));
+    let covers = |(i, &stride): (usize, &i64)| {
+        let extent = kernel
+            .get(i)
+            .map(|k| k.saturating_sub(1).saturating_mul(*dilations.get(i).unwrap_or(&1)).saturating_add(1));
+        extent.is_some_and(|extent| stride <= extent)
+    };
+    strides.iter().enumerate().all(covers)
+}
+
+fn is_not_zero(numbers: &AttributeProto) -> bool {
+    numbers.ints.iter().any(|&n| n != 0)
+}
+
 /// Whether a node normalizes by the statistics of its own operand.
-pub(super) fn trains(node: &NodeProto) -> bool {
+fn trains(node: &NodeProto) -> bool {
     node.op_type == "BatchNormalization" && node.attribute.iter().any(|a| a.name == "training_mode" && a.i != 0)
 }
 

@@ -96,6 +96,9 @@ impl<'a> Lowering<'a> {
                         port.permutation = (0..tensor.shape.len()).collect();
                         port.batched = output.batched && tensor.shape.first() == Some(&1);
                         port.element_type = tensor.element_type;
+                    } else if is_another_shape(&output.shape, &tensor.shape) {
+                        // Shape inference is tract's, and as wrong as tract where it computes an operator otherwise.
+                        port.shape.clone_from(&tensor.shape);
                     }
                     self.graph.outputs.push(port);
                 }
@@ -607,6 +610,12 @@ pub fn element_type_refusal(tensor: &str, found: &str) -> Refusal {
         format!("tensor '{tensor}' has element type {found}, which this operator does not take here"),
         "export the model in float32",
     )
+}
+
+/// Whether a tensor is not merely another view of what is declared.
+fn is_another_shape(declared: &[usize], found: &[usize]) -> bool {
+    declared != found
+        && (declared.len() == found.len() || declared.iter().product::<usize>() != found.iter().product::<usize>())
 }
 
 fn missing_input(i: usize) -> Refusal {

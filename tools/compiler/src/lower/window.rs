@@ -93,6 +93,16 @@ impl Geometry {
         for i in 0..n {
             let whole = geometry.stride[i] * (input[i] - 1) + output_padding[i] + geometry.extent(i);
             if let Some(stated) = &stated {
+                // ONNX would pad by less than nothing: its own reference moves the result, onnxruntime makes it smaller.
+                if stated[i] > whole && auto_pad.starts_with("SAME") {
+                    return Err(Refusal::new(
+                        format!(
+                            "auto_pad {auto_pad} asks for {} positions of {whole}, which ONNX leaves open",
+                            stated[i]
+                        ),
+                        "export the model with explicit pads, or with output_padding",
+                    ));
+                }
                 geometry.pad(i, whole.saturating_sub(stated[i]), auto_pad);
                 geometry.output.push(stated[i]);
                 continue;
