@@ -10,7 +10,7 @@ use tinfer::session::Session;
 use tinfer_compiler::aligned::AlignedBytes;
 use tinfer_compiler::array::{Array, NamedArray, read_npz, write_npz};
 use tinfer_tests::command_line::tinfer;
-use tinfer_tests::onnx::Model;
+use tinfer_tests::onnx::{Model, Weight};
 use tinfer_tests::{root, shared_data};
 
 /// A model and a folder for what is made of it.
@@ -83,8 +83,10 @@ fn shipped_models_keep_their_accuracy() {
         for (precision, floor) in [("float32", 100.0), ("int8", 20.0)] {
             let (image, converted) = case.convert(precision, &[]);
             assert_eq!(converted["transposes"], Value::from(Vec::<Value>::new()), "{name}");
+            assert_eq!(converted["reference"], "tract", "{name} {precision}");
             let told = tinfer(&["verify", &case.model, &image, "--inputs", &samples, "--json"]).ok().json();
             keys(&told, &["on", "samples", "passed", "outputs", "layers"]);
+            assert_eq!(told["reference"], "tract", "{name} {precision}");
             keys(&told["outputs"][0], &["name", "sqnr_db", "max_abs_error", "cosine", "top1_agreement"]);
             assert!(told["outputs"][0]["sqnr_db"].as_f64() >= Some(floor), "{name} {precision}: {told}");
             assert!(told["layers"].as_array().unwrap().iter().all(|l| l["sqnr_db"].as_f64() >= Some(floor)), "{told}");
@@ -113,16 +115,55 @@ fn pictures_are_classified_in_every_way() {
         let case = Case::shipped(name);
         let picture = root().join("models").join(name).join("samples").join(picture).display().to_string();
         let (image, _) = case.convert("int8", &[]);
-        let check = |arguments: &[&str]| {
+        let check = |arguments: &[&str], engine: &str| {
             let told = tinfer(&[&["run"], arguments, &["--input", &picture, "--json"]].concat()).ok().json();
-            assert_eq!(told["top"][0]["label"], label, "{arguments:?}: {told}");
+            assert_eq!((&told["top"][0]["label"], &told["engine"]), (&label.into(), &engine.into()), "{arguments:?}");
             assert!(told["outputs"].as_object().unwrap().values().all(|o| o["values"].is_array()));
         };
-        check(&[&image]);
-        check(&[&case.model]);
-        check(&[&case.model, "--backend", "tract"]);
-        check(&[&case.model, "--backend", "tinfer"]);
+        check(&[&image], "tinfer");
+        check(&[&case.model], "tract");
+        check(&[&case.model, "--backend", "tract"], "tract");
+        check(&[&case.model, "--backend", "tinfer"], "tinfer");
     }
+}
+
+/// tract ignores the training mode of BatchNormalization: every command answers by tinfer's kernels, and says so.
+#[test]
+fn what_tract_gets_wrong_is_never_its_answer() {
+    let names = ["scale", "bias", "mean", "variance"];
+    let model = names
+        .iter()
+        .fold(Model::new(&[1, 1, 2, 2]), |model, name| model.weight(&Weight { name, dims: &[1], values: &[2.0] }));
+    let operands = ["x", "scale", "bias", "mean", "variance"];
+    let model = model.node_with("BatchNormalization", &operands, "y", &[("training_mode", 1)]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.onnx");
+    std::fs::write(&path, model.bytes()).unwrap();
+    let case = Case::new(path);
+    let samples = case.path("x.npz");
+    let x = Array::f32(vec![1, 1, 2, 2], vec![1.0, 3.0, 1.0, 3.0]);
+    write_npz(samples.as_ref(), &[NamedArray::new("x", x)]).unwrap();
+    let check = |told: &Value, key: &str| {
+        assert_eq!(told[key], "tinfer", "{told}");
+        let warnings = told["warnings"].as_array().unwrap();
+        assert!(
+            warnings.iter().any(|w| w.as_str().unwrap().contains("in training mode otherwise than ONNX")),
+            "{told}"
+        );
+    };
+    let run = tinfer(&["run", &case.model, "--input", &samples, "--json"]).ok().json();
+    check(&run, "engine");
+    // Mean 2 and variance 1 of the sample, not those of the file.
+    for (value, expected) in run["outputs"]["y"]["values"].as_array().unwrap().iter().zip([0.0, 4.0, 0.0, 4.0]) {
+        assert!((value.as_f64().unwrap() - expected).abs() < 1e-4, "{run}");
+    }
+    for (precision, more) in [("float32", &[][..]), ("int8", &["--calibration", &samples])] {
+        let (image, converted) = case.convert(precision, more);
+        check(&converted, "reference");
+        check(&tinfer(&["verify", &case.model, &image, "--inputs", &samples, "--json"]).json(), "reference");
+    }
+    let tract = tinfer(&["run", &case.model, "--input", &samples, "--backend", "tract", "--json"]);
+    assert_eq!((tract.code, tract.json()["error"]["code"].as_str()), (2, Some("reference-failed")), "{tract:?}");
 }
 
 #[test]

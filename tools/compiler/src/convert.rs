@@ -4,6 +4,7 @@
 //! import -> lower -> simplify -> (calibrate, quantize) -> trim -> plan -> pack -> check against the target
 //! ```
 
+mod agreement;
 mod auto;
 mod bounded;
 mod budget;
@@ -14,6 +15,7 @@ mod relative;
 mod roomy;
 mod score;
 
+pub use agreement::Agreement;
 pub use auto::{Floor, Raised};
 pub use budget::CostLimits;
 pub use calibration::AccuracyTools;
@@ -135,6 +137,8 @@ pub struct ConvertRequest {
     pub limits: CostLimits,
     /// Steps of the weights of layers on int8.
     pub weights: WeightFormat,
+    /// Whether tract is asked what it makes of the file, where no calibration asks it anyway.
+    pub agreement: Agreement,
 }
 
 impl ConvertRequest {
@@ -153,6 +157,7 @@ impl ConvertRequest {
             winograd: Winograd::Never,
             limits: CostLimits::default(),
             weights: WeightFormat::Int8,
+            agreement: Agreement::Checked,
         }
     }
 }
@@ -241,7 +246,8 @@ pub struct ConvertReport {
     pub target: String,
     /// Samples that the ranges come from, 0 for float32.
     pub calibration_samples: usize,
-    /// What computed the float model that the ranges come from: `tract` or `tinfer`.
+    /// What vouches for the float values of the model, and gave the ranges: `tract`, which agrees with tinfer's float
+    /// graph, or `tinfer` where tract does not; `None` where neither could be asked.
     pub reference: Option<&'static str>,
     /// How ranges followed from them.
     pub calibration_method: Option<&'static str>,
@@ -411,12 +417,25 @@ impl Stages {
         if last >= Stage::Quantized && request.precision != Precision::Float32 {
             graph = stages.quantize(request, graph, progress)?;
         }
+        if last == Stage::Planned && stages.reference.is_none() {
+            stages.ask_reference(request);
+        }
         match last {
             Stage::Planned => stages.finished = Some(finish(request, graph)?),
             Stage::Trimmed => stages.graph = Some(trimmed(request, graph)?.0),
             _ => stages.graph = Some(graph),
         }
         Ok(stages)
+    }
+
+    /// Says what vouches for the float graph, where no calibration has asked.
+    fn ask_reference(&mut self, request: &ConvertRequest) {
+        let Some(simplified) = &self.simplified else { return };
+        let samples = self.calibration_samples(request).ok();
+        if let Some(model) = agreement::of(request, &self.imported, &simplified.graph, samples.as_ref()) {
+            self.reference_warning = model.warning();
+            self.reference = Some(model.name());
+        }
     }
 
     fn quantize(
@@ -449,7 +468,7 @@ impl Stages {
             }
         }
         let samples = self.calibration_samples(request)?;
-        let reference = FloatModel::open(&self.imported, Some(&graph), &samples.get(0)?.inputs)?;
+        let reference = FloatModel::open(&self.imported, Some(&graph), &samples.ends()?)?;
         self.reference_warning = reference.warning();
         self.reference = Some(reference.name());
         let calibration = Calibration { reference: &reference, samples: &samples };

@@ -2,7 +2,7 @@
 
 use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData, NamedArray};
-use crate::convert::{ConvertRequest, Precision, Progress, convert};
+use crate::convert::{Agreement, ConvertRequest, Precision, Progress, convert};
 use crate::error::CompileError;
 use crate::float_model::FloatModel;
 use crate::import::{ImportOptions, Imported, Interface, TractBackend, import};
@@ -124,14 +124,25 @@ impl OnnxEngine {
         Ok(OnnxEngine { chosen: Some(Chosen::Tract(backend)), ..engine })
     }
 
-    /// Runs one sample. The first one decides which implementation answers, see [`FloatModel::open`].
+    /// Decides by one sample or two which implementation answers, see [`FloatModel::open`].
+    ///
+    /// # Errors
+    /// As [`FloatModel::open`]
+    pub fn settle(&mut self, trials: &[Sample]) -> Result<(), CompileError> {
+        if self.chosen.is_none() {
+            self.chosen = Some(choose(&self.imported, trials)?);
+        }
+        Ok(())
+    }
+
+    /// Runs one sample; it is the one that decides where [`OnnxEngine::settle`] was not called.
     ///
     /// # Errors
     /// [`CompileError::Import`]
     pub fn run(&mut self, sample: &Sample) -> Result<Vec<Array>, CompileError> {
         let chosen = match self.chosen.take() {
             Some(chosen) => self.chosen.insert(chosen),
-            None => self.chosen.insert(choose(&self.imported, sample)?),
+            None => self.chosen.insert(choose(&self.imported, std::slice::from_ref(sample))?),
         };
         let outputs = match chosen {
             Chosen::Tract(backend) => backend.run(&sample.inputs)?,
@@ -157,10 +168,10 @@ impl OnnxEngine {
     }
 }
 
-/// tract's optimized model where tract is right about the first sample.
-fn choose(imported: &Imported, first: &Sample) -> Result<Chosen, CompileError> {
+/// tract's optimized model where tract is right about the trials.
+fn choose(imported: &Imported, trials: &[Sample]) -> Result<Chosen, CompileError> {
     let graph = lower(imported).ok().map(|graph| simplify(graph).graph);
-    let model = FloatModel::open(imported, graph.as_ref(), &first.inputs)?;
+    let model = FloatModel::open(imported, graph.as_ref(), trials)?;
     match model.warning() {
         None => Ok(TractBackend::new(imported).map_or(Chosen::Float(model), Chosen::Tract)),
         Some(_) => Ok(Chosen::Float(model)),
@@ -179,6 +190,7 @@ pub fn float_image(
     let request = ConvertRequest {
         dims: dims.to_vec(),
         constant_channels: ConstantChannels::Keep,
+        agreement: Agreement::Unchecked,
         ..ConvertRequest::new(path.to_path_buf(), Target::Host, Precision::Float32)
     };
     Ok(convert(&request, progress)?.image)

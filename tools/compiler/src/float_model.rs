@@ -11,12 +11,13 @@ use crate::pack::{PackOptions, pack};
 use crate::plan::plan;
 use crate::quantize::{fake_quantized, is_quantized};
 use crate::runner::{ImageRunner, real_values};
+use crate::samples::Sample;
 use std::collections::{BTreeSet, HashMap};
 use tinfer::session::{Observer, StepDone};
 
 /// What computes the float values that quantized ones are calibrated by and compared with.
 ///
-/// Two implementations that share nothing but the file compute the first sample, and must agree: tract, and the float
+/// Two implementations that share nothing but the file compute a sample or two, and must agree: tract, and the float
 /// graph on the portable kernels, which are tested against values of the definition. Where they do not, the latter
 /// answers, and [`FloatModel::warning`] names the node where they part.
 #[derive(Debug)]
@@ -42,23 +43,32 @@ pub struct OwnKernels {
 }
 
 impl FloatModel {
-    /// tract, when it computes of the first sample what the float graph computes; otherwise the float graph. Without a
-    /// graph, or where it does not run, tract alone.
+    /// tract, when it computes of the trials what the float graph computes; otherwise the float graph. Without a graph, or
+    /// where it does not run, tract alone.
     ///
     /// # Errors
     /// What tract says, when the graph does not run either; [`ImportError::InputMismatch`].
-    pub fn open(imported: &Imported, graph: Option<&Graph>, first: &[NamedArray]) -> Result<Self, CompileError> {
-        let reference = Reference::new(imported).and_then(|reference| Ok((reference.run(first)?, reference)));
+    pub fn open(imported: &Imported, graph: Option<&Graph>, trials: &[Sample]) -> Result<Self, CompileError> {
         let own = graph.and_then(|graph| OwnKernels::new(imported, graph));
-        let own = own.and_then(|own| Some((own.run_with_taps(first, &mut |_, _| {}).ok()?, own)));
+        let own = own.and_then(|own| Some((own.run_all(trials).ok()?, own)));
+        let reference = Reference::new(imported).and_then(|reference| {
+            let outputs: Result<Vec<_>, _> = trials.iter().map(|trial| reference.run(&trial.inputs)).collect();
+            Ok((outputs?, reference))
+        });
         let (own, reason) = match (reference, own) {
-            (Ok((_, reference)), None) => return Ok(Self::tract(reference)),
+            (Ok((_, reference)), None) => {
+                let alone = "tinfer's own float32 kernels do not take this model: tract answers alone";
+                return Ok(FloatModel { warning: graph.map(|_| alone.into()), ..Self::tract(reference) });
+            }
             (Ok((expected, reference)), Some((found, own))) => {
                 let least_db = if graph.is_some_and(is_quantized) { AGREE_ROUNDED_DB } else { AGREE_DB };
-                if expected.iter().zip(&found).all(|(e, f)| agrees(&e.array, &f.array, least_db)) {
+                let agree = |(expected, found): (&Vec<NamedArray>, &Vec<NamedArray>)| {
+                    expected.iter().zip(found).all(|(e, f)| agrees(&e.array, &f.array, least_db))
+                };
+                let Some(at) = expected.iter().zip(&found).position(|pair| !agree(pair)) else {
                     return Ok(Self::tract(reference));
-                }
-                let place = first_difference(imported, &reference, &own, first, least_db);
+                };
+                let place = first_difference(imported, &reference, &own, &trials[at].inputs, least_db);
                 (own, format!("tract and tinfer differ {place}"))
             }
             (Err(why @ ImportError::Reference { .. }), Some((_, own))) => (own, why.to_string()),
@@ -80,7 +90,7 @@ impl FloatModel {
         }
     }
 
-    /// What the user must know when tract does not vouch for the values.
+    /// What the user must know when not both vouch for the values.
     pub fn warning(&self) -> Option<String> {
         self.warning.clone()
     }
@@ -159,6 +169,10 @@ impl OwnKernels {
         })
     }
 
+    fn run_all(&self, trials: &[Sample]) -> Result<Vec<Vec<NamedArray>>, CompileError> {
+        trials.iter().map(|trial| self.run_with_taps(&trial.inputs, &mut |_, _| {})).collect()
+    }
+
     /// As [`FloatModel::run_with_taps`].
     ///
     /// # Errors
@@ -220,60 +234,4 @@ const AGREE_ROUNDED_DB: f64 = 15.0;
 const NOTHING: f64 = 1e-6;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::import::build::{Attr, ModelBuilder};
-    use crate::lower::lower;
-    use crate::passes::simplify;
-
-    /// tract has no BatchNormalization in training mode. Feature maps are in NHWC inside, what is shown is not.
-    #[test]
-    fn the_float_graph_stands_in_for_tract() {
-        let weights = [0.5, -1.0, 0.25, 2.0, 1.0, -0.5];
-        let channels = |values: [f32; 2]| Array::f32(vec![2], values.to_vec());
-        let model = ModelBuilder::new(17)
-            .input("x", &[1, 3, 4, 5])
-            .weight("w", Array::f32(vec![2, 3, 1, 1], weights.to_vec()))
-            .weight("scale", channels([3.0, 2.0]))
-            .weight("bias", channels([0.0, 1.0]))
-            .weight("any", channels([1.0, 1.0]))
-            .node("Conv", &["x", "w"], &["z"], &[])
-            .node(
-                "BatchNormalization",
-                &["z", "scale", "bias", "any", "any"],
-                &["y"],
-                &[("training_mode", Attr::I(1))],
-            );
-        let imported = model.output("y").import().unwrap();
-        let graph = simplify(lower(&imported).unwrap()).graph;
-        let x: Vec<f32> = (0..60).map(|i| (i as f32 * 0.37).sin()).collect();
-        let inputs = [NamedArray::new("x", Array::f32(vec![1, 3, 4, 5], x.clone()))];
-        let model = FloatModel::open(&imported, Some(&graph), &inputs).unwrap();
-        assert!(model.warning().unwrap().contains("own float32 kernels"));
-        let mut seen = Vec::new();
-        let mut tap = |name: &str, array: &Array| seen.push((name.to_string(), array.clone()));
-        let outputs = model.run_with_taps(&inputs, &mut tap).unwrap();
-        let names: Vec<&str> = seen.iter().map(|(name, _)| &**name).collect();
-        assert_eq!(names, ["x", "z", "y"]);
-        assert_eq!(seen[2].1, outputs[0].array);
-        for c in 0..2 {
-            let z = |i: usize| (0..3).map(|k| weights[3 * c + k] * x[20 * k + i]).sum::<f32>();
-            let mean = (0..20).map(z).sum::<f32>() / 20.0;
-            let variance = (0..20).map(|i| (z(i) - mean).powi(2)).sum::<f32>() / 20.0;
-            for i in 0..20 {
-                let y = (z(i) - mean) / (variance + 1e-5).sqrt() * [3.0, 2.0][c] + [0.0, 1.0][c];
-                let found = [&seen[1].1, &seen[2].1].map(|array| array.to_f32()[20 * c + i]);
-                assert!((found[0] - z(i)).abs() < 1e-5 && (found[1] - y).abs() < 1e-4, "{found:?} {} {y}", z(i));
-            }
-        }
-    }
-
-    #[test]
-    fn values_return_to_their_onnx_layout() {
-        let origin = Origin { permutation: vec![0, 2, 1], ..Origin::whole("x", &[1, 3, 2]) };
-        let array = in_onnx_layout(&origin, vec![0.0, 1.0, 2.0, 10.0, 11.0, 12.0]);
-        assert_eq!(array, Array::f32(vec![1, 3, 2], vec![0.0, 10.0, 1.0, 11.0, 2.0, 12.0]));
-        let flat = Origin::whole("x", &[1, 3]);
-        assert_eq!(in_onnx_layout(&flat, vec![1.0, 2.0, 3.0]).shape, [1, 3]);
-    }
-}
+mod tests;

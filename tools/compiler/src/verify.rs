@@ -357,7 +357,7 @@ fn missed(
 /// What vouches for the values of the model.
 fn reference(imported: &Imported, samples: &Samples) -> Result<FloatModel, CompileError> {
     let graph = lower(imported).ok().map(|graph| simplify(graph).graph);
-    FloatModel::open(imported, graph.as_ref(), &samples.get(0)?.inputs)
+    FloatModel::open(imported, graph.as_ref(), &samples.ends()?)
 }
 
 /// Refuses an image whose inputs or outputs are not the model's; warns when only the file differs.

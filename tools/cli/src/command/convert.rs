@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use tinfer_compiler::choose::Winograd;
 use tinfer_compiler::convert::{
-    AccuracyTools, ConvertReport, ConvertRequest, Converted, CostLimits, Floor, Method, Precision, Stage,
+    AccuracyTools, Agreement, ConvertReport, ConvertRequest, Converted, CostLimits, Floor, Method, Precision, Stage,
     calibration_method, convert, stop_after,
 };
 use tinfer_compiler::quantize::WeightFormat;
@@ -108,6 +108,7 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
         winograd: if options.winograd == "auto" { Winograd::Auto } else { Winograd::Never },
         limits: CostLimits { instructions: options.max_instructions, milliseconds: options.max_latency },
         weights: WeightFormat::parse(&options.weights).unwrap_or_default(),
+        agreement: Agreement::Checked,
     };
     let mut progress = |p| patience.note(p);
     let stage = options.stop_after.as_ref().and_then(|name| Stage::ALL.iter().find(|(n, _)| n == name));
@@ -175,6 +176,8 @@ fn text(converted: &Converted, output: &str) -> String {
         let ranges = report.calibration_method.map(|method| format!(", ranges by {method}")).unwrap_or_default();
         let _ = writeln!(text, "{:<18}{:>12} samples{ranges}", "calibrated with", report.calibration_samples);
     }
+    let reference = report.reference.unwrap_or("none takes made-up inputs: give --calibration");
+    let _ = writeln!(text, "{:<18}{reference}", "float reference");
     let arena = match (report.arena_proven_optimal, report.arena_bytes - report.arena_lower_bound_bytes) {
         (true, _) => "no arena can be smaller for this order of layers".to_string(),
         (false, gap) => format!("at most {} bytes above the smallest possible", bytes(gap)),

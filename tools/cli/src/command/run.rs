@@ -71,6 +71,7 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
                 None => OnnxEngine::open(&path, &options.dims)?,
             };
             let signature = engine.signature.clone();
+            engine.settle(&signature.load(&options.input)?.ends().map_err(CompileError::from)?)?;
             let results = run_samples(options, &signature, patience, |sample| Ok(engine.run(sample)?))?;
             let warning = engine.warning();
             answer(options, &signature, results, engine.name().unwrap_or("tract"), warning)

@@ -4,6 +4,7 @@ use super::calibration::Calibrated;
 use super::*;
 use crate::array::{Array, NamedArray, write_npz};
 use crate::import::build::{Attr, ModelBuilder};
+use crate::samples::Sample;
 
 mod relative;
 
@@ -79,7 +80,10 @@ impl Prepared {
         let shape = imported.inputs[0].shape.clone();
         let sample = |values: &[f32]| [NamedArray::new("x", Array::f32(shape.clone(), values.to_vec()))];
         let size = shape.iter().product();
-        let reference = FloatModel::open(&imported, Some(&graph), &sample(&vec![0.0; size])).unwrap();
+        let reference = {
+            let zeros = Sample { name: String::new(), inputs: sample(&vec![0.0; size]).to_vec(), label: None };
+            FloatModel::open(&imported, Some(&graph), &[zeros]).unwrap()
+        };
         let values = x.to_f32();
         let labels = values.chunks(size).map(|values| {
             let outputs = reference.run_with_taps(&sample(values), &mut |_, _| {}).unwrap();

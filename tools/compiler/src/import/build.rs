@@ -29,6 +29,8 @@ pub enum Attr {
     I(i64),
     /// Text.
     S(&'static str),
+    /// Real numbers.
+    Fs(Vec<f32>),
     /// Integers.
     Is(Vec<i64>),
     /// Texts.
@@ -184,6 +186,10 @@ fn attribute(name: &str, value: &Attr) -> AttributeProto {
         Attr::S(x) => {
             proto.s = x.as_bytes().to_vec();
             AttributeType::String
+        }
+        Attr::Fs(x) => {
+            proto.floats = x.clone();
+            AttributeType::Floats
         }
         Attr::Is(x) => {
             proto.ints = x.clone();

@@ -30,8 +30,16 @@ impl Reference {
     /// # Errors
     /// [`ImportError::Reference`] when tract does not know an operator.
     pub fn new(imported: &Imported) -> Result<Self, ImportError> {
+        check(imported).map_err(|reason| ImportError::Reference { what: "build the model", reason })?;
+        Self::whatever_it_computes(imported)
+    }
+
+    /// As [`Reference::new`], but of forms that tract computes otherwise than ONNX too.
+    ///
+    /// # Errors
+    /// As [`Reference::new`].
+    pub(crate) fn whatever_it_computes(imported: &Imported) -> Result<Self, ImportError> {
         let built = guard(|| {
-            check(imported)?;
             let (mut model, outlets) = facts::inference_model(&imported.proto)?;
             for (name, outlet) in outlets {
                 model.set_outlet_label(outlet, name).map_err(|e| explain(&e))?;

@@ -93,6 +93,18 @@ impl Samples {
         }
     }
 
+    /// The first and the last sample, once if there is one only: what implementations are compared on.
+    ///
+    /// # Errors
+    /// As [`Samples::get`].
+    pub fn ends(&self) -> Result<Vec<Sample>, SampleError> {
+        let mut ends = vec![self.get(0)?];
+        if self.len > 1 {
+            ends.push(self.get(self.len - 1)?);
+        }
+        Ok(ends)
+    }
+
     /// The samples one after the other.
     pub fn iter(&self) -> impl Iterator<Item = Result<Sample, SampleError>> + '_ {
         (0..self.len).map(|i| self.get(i))

@@ -132,7 +132,8 @@ impl Cell<'_, '_> {
         }
         let o = self.with_peephole(lowering, 1, o, Some(cell), "o");
         let o = self.activated(lowering, 0, o, "o");
-        // The clip bounds the sums of gates. ONNX says "the input of activations", onnxruntime leaves the cell as it is.
+        // The clip bounds the sums of gates. ONNX says "the input of activations", its reference implementation ignores clip,
+        // onnxruntime leaves the cell as it is.
         let shown = self.function(lowering, 2, cell, "c_shown");
         let next = self.binary(lowering, Binary::Mul, o, shown, "h");
         Ok((State { hidden: Some(next), cell: Some(cell) }, next))

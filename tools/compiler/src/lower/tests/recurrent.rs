@@ -5,6 +5,57 @@ use crate::float_model::{FloatModel, OwnKernels};
 use crate::import::build::{Attr, ModelBuilder};
 use crate::lower::lower;
 use crate::passes::simplify;
+use crate::samples::Sample;
+
+/// An activation; the file has its numbers in lists of their own, where only those stand that a function takes.
+#[derive(Clone, Copy, Debug)]
+struct Function {
+    name: &'static str,
+    alpha: Option<f32>,
+    beta: Option<f32>,
+}
+
+impl Function {
+    fn of(name: &'static str) -> Self {
+        Function { name, alpha: None, beta: None }
+    }
+
+    fn evaluate(self, v: f64) -> f64 {
+        let (alpha, beta) = (self.alpha.map_or(0.0, f64::from), self.beta.map_or(0.0, f64::from));
+        match self.name {
+            "Relu" => v.max(0.0),
+            "Tanh" => v.tanh(),
+            "Sigmoid" => 1.0 / (1.0 + (-v).exp()),
+            "Softsign" => v / (1.0 + v.abs()),
+            "Softplus" => v.exp().ln_1p(),
+            "Affine" => alpha * v + beta,
+            "LeakyRelu" => {
+                if v < 0.0 {
+                    alpha * v
+                } else {
+                    v
+                }
+            }
+            "ThresholdedRelu" => {
+                if v > alpha {
+                    v
+                } else {
+                    0.0
+                }
+            }
+            "ScaledTanh" => alpha * (beta * v).tanh(),
+            "HardSigmoid" => (alpha * v + beta).clamp(0.0, 1.0),
+            "Elu" => {
+                if v < 0.0 {
+                    alpha * v.exp_m1()
+                } else {
+                    v
+                }
+            }
+            other => panic!("no function {other}"),
+        }
+    }
+}
 
 /// A layer of ONNX operator set 14.
 #[derive(Clone, Debug)]
@@ -12,7 +63,7 @@ struct Layer {
     operator: &'static str,
     /// Order of the steps of each direction: whether it is backwards.
     backwards: Vec<bool>,
-    activations: Option<Vec<&'static str>>,
+    activations: Option<Vec<Function>>,
     clip: Option<f32>,
     input_forget: bool,
     linear_before_reset: bool,
@@ -48,6 +99,18 @@ impl Random {
         (0..n).map(|_| (self.below(2001) as f32 / 1000.0 - 1.0) * size).collect()
     }
 
+    fn function(&mut self) -> Function {
+        let plain = ["Relu", "Tanh", "Sigmoid", "Softsign", "Softplus"];
+        let numbered = ["Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu"];
+        if self.yes() {
+            return Function::of(self.one_of(&plain));
+        }
+        let name = self.one_of(&numbered);
+        let mut number = || Some(0.1 + self.below(80) as f32 / 100.0);
+        let beta = if ["Affine", "ScaledTanh", "HardSigmoid"].contains(&name) { number() } else { None };
+        Function { name, alpha: number(), beta }
+    }
+
     fn layer(&mut self) -> Layer {
         let operator = self.one_of(&["LSTM", "GRU", "RNN"]);
         let (gates, n_activations) = match operator {
@@ -64,8 +127,7 @@ impl Random {
             1 + self.below(5) as usize,
         ];
         let [steps, batch, inputs, hidden] = sizes;
-        let names = ["Relu", "Tanh", "Sigmoid", "Softsign", "Softplus"];
-        let activations = self.yes().then(|| (0..n_activations * directions).map(|_| self.one_of(&names)).collect());
+        let activations = self.yes().then(|| (0..n_activations * directions).map(|_| self.function()).collect());
         let lengths = (self.below(3) == 0).then(|| (0..batch).map(|_| 1 + self.below(steps as u64) as i32).collect());
         let mut optional = |n: usize| self.yes().then(|| self.values(n, 0.5));
         let b = optional(directions * 2 * gates * hidden);
@@ -134,7 +196,16 @@ impl Layer {
             ("direction", Attr::S(direction)),
             ("layout", Attr::I(self.batch_first.into())),
         ];
-        attributes.extend(self.activations.clone().map(|names| ("activations", Attr::Ss(names))));
+        if let Some(functions) = &self.activations {
+            attributes.push(("activations", Attr::Ss(functions.iter().map(|f| f.name).collect())));
+            let numbers = [("activation_alpha", 0), ("activation_beta", 1)];
+            for (name, which) in numbers {
+                let given: Vec<f32> = functions.iter().filter_map(|f| [f.alpha, f.beta][which]).collect();
+                if !given.is_empty() {
+                    attributes.push((name, Attr::Fs(given)));
+                }
+            }
+        }
         attributes.extend(self.clip.map(|limit| ("clip", Attr::F(limit))));
         attributes.extend(self.input_forget.then_some(("input_forget", Attr::I(1))));
         attributes.extend(self.linear_before_reset.then_some(("linear_before_reset", Attr::I(1))));
@@ -170,15 +241,8 @@ impl Layer {
             _ => &["Tanh"],
         };
         let function = |which: usize, v: f64| {
-            let name =
-                self.activations.as_ref().map_or(defaults[which], |names| names[direction * defaults.len() + which]);
-            match name {
-                "Relu" => v.max(0.0),
-                "Tanh" => v.tanh(),
-                "Sigmoid" => 1.0 / (1.0 + (-v).exp()),
-                "Softsign" => v / (1.0 + v.abs()),
-                _ => v.exp().ln_1p(),
-            }
+            let own = self.activations.as_ref().map(|functions| functions[direction * defaults.len() + which]);
+            own.unwrap_or(Function::of(defaults[which])).evaluate(v)
         };
         let gate = |which: usize, v: f64| {
             let limit = self.clip.map_or(f64::INFINITY, f64::from);
@@ -273,7 +337,8 @@ fn random_layers_compute_what_the_definition_says() {
         let expected = layer.outputs(&x);
         let inputs = [NamedArray::new("x", Array::f32(shape, x))];
         let own = OwnKernels::new(&imported, &graph).unwrap().run_with_taps(&inputs, &mut |_, _| {}).unwrap();
-        let model = FloatModel::open(&imported, Some(&graph), &inputs).unwrap();
+        let trial = Sample { name: String::new(), inputs: inputs.to_vec(), label: None };
+        let model = FloatModel::open(&imported, Some(&graph), &[trial]).unwrap();
         let answered = model.run_with_taps(&inputs, &mut |_, _| {}).unwrap();
         for (engine, found) in [("tinfer", own), (model.name(), answered)] {
             for (expected, found) in expected.iter().zip(&found) {
