@@ -128,9 +128,16 @@ fn masks(lowering: &mut Lowering, node: &OnnxNode, sizes: &Sizes) -> Result<Vec<
         return Ok(Vec::new());
     }
     if lowering.is_constant(node, 4)
-        && lowering.known_ints(node, 4)?.is_some_and(|v| v.iter().all(|&n| n >= sizes.steps as i64))
+        && let Some(lengths) = lowering.known_ints(node, 4)?
     {
-        return Ok(Vec::new());
+        let steps = sizes.steps as i64;
+        if let Some(wrong) = lengths.iter().find(|&&n| !(0..=steps).contains(&n)) {
+            let reason = format!("its sequence_lens has {wrong}, the sequence has {steps} steps");
+            return Err(Refusal::new(reason, "check the file with onnx.checker"));
+        }
+        if lengths.iter().all(|&n| n == steps) {
+            return Ok(Vec::new());
+        }
     }
     let lengths = lowering.any_input(node, 4)?;
     if lowering.element_type(lengths) != ElementType::I32 || lowering.shape_of(lengths) != [sizes.batch] {
@@ -202,11 +209,17 @@ impl Layer<'_> {
                 state = next;
                 continue;
             };
-            found[time] = Some(self.shown(lowering, mask, hidden, time));
+            found[time] = Some(self.shown(lowering, mask, hidden, &time.to_string()));
             state = State {
                 hidden: self.kept(lowering, mask, next.hidden, state.hidden, "hidden", time),
                 cell: self.kept(lowering, mask, next.cell, state.cell, "cell", time),
             };
+        }
+        let given = [5, 6].iter().any(|&i| lowering.input_name(self.node, i).is_some());
+        if let Some(&begins) = self.masks.first().filter(|_| given) {
+            // ONNX does not say what a sequence without steps leaves; onnxruntime says 0, not the initial state.
+            state.hidden = state.hidden.map(|hidden| self.shown(lowering, begins, hidden, "last_hidden"));
+            state.cell = state.cell.map(|cell| self.shown(lowering, begins, cell, "last_cell"));
         }
         Ok(Sequence { steps: found.into_iter().flatten().collect(), last: state })
     }
@@ -260,11 +273,11 @@ impl Layer<'_> {
         Ok(Some(self.step(lowering, name, Operator::Reshape, vec![part], vec![batch, hidden])))
     }
 
-    /// The hidden state as Y shows it: 0 behind the end of a sequence.
-    fn shown(&self, lowering: &mut Lowering, mask: TensorId, hidden: TensorId, time: usize) -> TensorId {
-        let zero = self.constant(lowering, &format!("zero_{time}"), vec![1], vec![0.0]);
+    /// A state where the mask holds, 0 elsewhere: what Y shows behind the end of a sequence.
+    fn shown(&self, lowering: &mut Lowering, mask: TensorId, state: TensorId, name: &str) -> TensorId {
+        let zero = self.constant(lowering, &format!("zero_{name}"), vec![1], vec![0.0]);
         let shape = vec![self.sizes.batch, self.sizes.hidden];
-        self.step(lowering, &format!("shown_{time}"), Operator::Where, vec![mask, hidden, zero], shape)
+        self.step(lowering, &format!("shown_{name}"), Operator::Where, vec![mask, state, zero], shape)
     }
 
     /// The new state where a sequence goes on, else the old one.

@@ -128,7 +128,7 @@ impl Random {
         ];
         let [steps, batch, inputs, hidden] = sizes;
         let activations = self.yes().then(|| (0..n_activations * directions).map(|_| self.function()).collect());
-        let lengths = (self.below(3) == 0).then(|| (0..batch).map(|_| 1 + self.below(steps as u64) as i32).collect());
+        let lengths = (self.below(3) == 0).then(|| (0..batch).map(|_| self.below(steps as u64 + 1) as i32).collect());
         let mut optional = |n: usize| self.yes().then(|| self.values(n, 0.5));
         let b = optional(directions * 2 * gates * hidden);
         let h0 = optional(directions * batch * hidden);
@@ -291,6 +291,10 @@ impl Layer {
                 }
             }
             shown[at] = h.clone();
+        }
+        if length == 0 {
+            // What onnxruntime gives, whatever the initial state.
+            (h, c) = (vec![0.0; hidden], vec![0.0; hidden]);
         }
         (shown, h, c)
     }
