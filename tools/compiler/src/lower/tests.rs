@@ -1,5 +1,6 @@
 //! Every operator, lowered and evaluated, against the reference; and every refusal.
 
+mod conv_transpose;
 mod elementwise;
 mod moves;
 mod recurrent;

@@ -79,23 +79,23 @@ struct Layer {
     peepholes: Option<Vec<f32>>,
 }
 
-struct Random(u64);
+pub(super) struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
 
-    fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
+    pub fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len() as u64) as usize]
     }
 
-    fn yes(&mut self) -> bool {
+    pub fn yes(&mut self) -> bool {
         self.below(2) == 0
     }
 
-    fn values(&mut self, n: usize, size: f32) -> Vec<f32> {
+    pub fn values(&mut self, n: usize, size: f32) -> Vec<f32> {
         (0..n).map(|_| (self.below(2001) as f32 / 1000.0 - 1.0) * size).collect()
     }
 
