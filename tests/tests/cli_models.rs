@@ -127,6 +127,18 @@ fn pictures_are_classified_in_every_way() {
     }
 }
 
+/// Also where the number of rows depends on the values: an image fills those that are left.
+#[test]
+fn implementations_agree_on_shipped_models() {
+    for name in ["digits-detector", "series-autoencoder"] {
+        let case = Case::shipped(name);
+        let samples = root().join("models").join(name).join("calibration.npz").display().to_string();
+        let told =
+            tinfer(&["run", &case.model, "--input", &samples, "--output", &case.path("y.npz"), "--json"]).ok().json();
+        assert_eq!((&told["engine"], &told["warnings"]), (&"tract".into(), &Value::Array(Vec::new())), "{name}");
+    }
+}
+
 /// tract ignores the training mode of BatchNormalization: every command answers by tinfer's kernels, and says so.
 #[test]
 fn what_tract_gets_wrong_is_never_its_answer() {

@@ -99,8 +99,16 @@ pub struct OnnxEngine {
 }
 
 #[derive(Debug)]
-enum Chosen {
-    Tract(TractBackend),
+struct Chosen {
+    engine: Engine,
+    name: &'static str,
+    warning: Option<String>,
+}
+
+#[derive(Debug)]
+enum Engine {
+    /// tract with a model that it has optimized.
+    Optimized(TractBackend),
     Float(FloatModel),
 }
 
@@ -121,7 +129,8 @@ impl OnnxEngine {
     pub fn in_tract(path: &Path, dims: &[(String, usize)]) -> Result<Self, CompileError> {
         let engine = OnnxEngine::open(path, dims)?;
         let backend = TractBackend::new(&engine.imported)?;
-        Ok(OnnxEngine { chosen: Some(Chosen::Tract(backend)), ..engine })
+        let chosen = Chosen { engine: Engine::Optimized(backend), name: "tract", warning: None };
+        Ok(OnnxEngine { chosen: Some(chosen), ..engine })
     }
 
     /// Decides by one sample or two which implementation answers, see [`FloatModel::open`].
@@ -144,38 +153,42 @@ impl OnnxEngine {
             Some(chosen) => self.chosen.insert(chosen),
             None => self.chosen.insert(choose(&self.imported, std::slice::from_ref(sample))?),
         };
-        let outputs = match chosen {
-            Chosen::Tract(backend) => backend.run(&sample.inputs)?,
-            Chosen::Float(model) => model.run_with_taps(&sample.inputs, &mut |_, _| {})?,
+        let outputs = match &chosen.engine {
+            Engine::Optimized(backend) => backend.run(&sample.inputs)?,
+            Engine::Float(model) => model.run_with_taps(&sample.inputs, &mut |_, _| {})?,
         };
         Ok(outputs.into_iter().map(|o| o.array).collect())
     }
 
     /// What answers: `tract` or `tinfer`; `None` before the first sample.
     pub fn name(&self) -> Option<&'static str> {
-        self.chosen.as_ref().map(|chosen| match chosen {
-            Chosen::Tract(_) => "tract",
-            Chosen::Float(model) => model.name(),
-        })
+        self.chosen.as_ref().map(|chosen| chosen.name)
     }
 
-    /// Why it is not tract that answers.
+    /// What the user must know of it: why it is not tract, or that it is tract alone.
     pub fn warning(&self) -> Option<String> {
-        match &self.chosen {
-            Some(Chosen::Float(model)) => model.warning(),
-            _ => None,
-        }
+        self.chosen.as_ref().and_then(|chosen| chosen.warning.clone())
     }
 }
 
-/// tract's optimized model where tract is right about the trials.
+/// What the trials speak for; tract optimizes its model where that changes none of them.
 fn choose(imported: &Imported, trials: &[Sample]) -> Result<Chosen, CompileError> {
     let graph = lower(imported).ok().map(|graph| simplify(graph).graph);
     let model = FloatModel::open(imported, graph.as_ref(), trials)?;
-    match model.warning() {
-        None => Ok(TractBackend::new(imported).map_or(Chosen::Float(model), Chosen::Tract)),
-        Some(_) => Ok(Chosen::Float(model)),
-    }
+    let (name, warning) = (model.name(), model.warning());
+    let optimized = (name == "tract").then(|| TractBackend::new(imported).ok()).flatten();
+    let is_same = |backend: &TractBackend| {
+        trials.iter().all(|trial| {
+            let found = backend.run(&trial.inputs).map_err(CompileError::from);
+            let expected = model.run_with_taps(&trial.inputs, &mut |_, _| {});
+            expected.and_then(|expected| Ok(model.agrees(&expected, &found?))).unwrap_or(false)
+        })
+    };
+    let engine = match optimized {
+        Some(backend) if is_same(&backend) => Engine::Optimized(backend),
+        _ => Engine::Float(model),
+    };
+    Ok(Chosen { engine, name, warning })
 }
 
 /// A float32 image of an ONNX file for this machine.

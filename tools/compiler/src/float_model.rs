@@ -12,6 +12,7 @@ use crate::plan::plan;
 use crate::quantize::{fake_quantized, is_quantized};
 use crate::runner::{ImageRunner, real_values};
 use crate::samples::Sample;
+use crate::spare_rows::filled;
 use std::collections::{BTreeSet, HashMap};
 use tinfer::session::{Observer, StepDone};
 
@@ -23,6 +24,8 @@ use tinfer::session::{Observer, StepDone};
 #[derive(Debug)]
 pub struct FloatModel {
     engine: Engine,
+    /// What values of this model agree at.
+    least_db: f64,
     warning: Option<String>,
 }
 
@@ -55,18 +58,16 @@ impl FloatModel {
             let outputs: Result<Vec<_>, _> = trials.iter().map(|trial| reference.run(&trial.inputs)).collect();
             Ok((outputs?, reference))
         });
+        let least_db = if graph.is_some_and(is_quantized) { AGREE_ROUNDED_DB } else { AGREE_DB };
+        let tract = |reference, warning| FloatModel { engine: Engine::Tract(Box::new(reference)), least_db, warning };
         let (own, reason) = match (reference, own) {
             (Ok((_, reference)), None) => {
-                let alone = "tinfer's own float32 kernels do not take this model: tract answers alone";
-                return Ok(FloatModel { warning: graph.map(|_| alone.into()), ..Self::tract(reference) });
+                let alone = "tinfer's own float32 kernels do not run this model: tract answers alone";
+                return Ok(tract(reference, Some(alone.into())));
             }
             (Ok((expected, reference)), Some((found, own))) => {
-                let least_db = if graph.is_some_and(is_quantized) { AGREE_ROUNDED_DB } else { AGREE_DB };
-                let agree = |(expected, found): (&Vec<NamedArray>, &Vec<NamedArray>)| {
-                    expected.iter().zip(found).all(|(e, f)| agrees(&e.array, &f.array, least_db))
-                };
-                let Some(at) = expected.iter().zip(&found).position(|pair| !agree(pair)) else {
-                    return Ok(Self::tract(reference));
+                let Some(at) = expected.iter().zip(&found).position(|(e, f)| !all_agree(e, f, least_db)) else {
+                    return Ok(tract(reference, None));
                 };
                 let place = first_difference(imported, &reference, &own, &trials[at].inputs, least_db);
                 (own, format!("tract and tinfer differ {place}"))
@@ -75,11 +76,12 @@ impl FloatModel {
             (Err(other), _) => return Err(other.into()),
         };
         let warning = Some(format!("{reason}: tinfer's own float32 kernels answer"));
-        Ok(FloatModel { engine: Engine::Own(own), warning })
+        Ok(FloatModel { engine: Engine::Own(own), least_db, warning })
     }
 
-    fn tract(reference: Reference) -> Self {
-        FloatModel { engine: Engine::Tract(Box::new(reference)), warning: None }
+    /// Whether outputs of this model are the same but for rounding.
+    pub(crate) fn agrees(&self, expected: &[NamedArray], found: &[NamedArray]) -> bool {
+        all_agree(expected, found, self.least_db)
     }
 
     /// What computes the values: `tract` or `tinfer`.
@@ -110,6 +112,15 @@ impl FloatModel {
             Engine::Own(own) => own.run_with_taps(inputs, tap),
         }
     }
+}
+
+/// Whether outputs are the same; an image fills rows that the values do not have.
+fn all_agree(expected: &[NamedArray], found: &[NamedArray], least_db: f64) -> bool {
+    let agree = |(e, f): (&NamedArray, &NamedArray)| {
+        let expected = filled(e.array.clone(), &f.array.shape);
+        expected.shape == f.array.shape && agrees(&expected, &f.array, least_db)
+    };
+    expected.len() == found.len() && expected.iter().zip(found).all(agree)
 }
 
 /// Whether two implementations computed one thing.
