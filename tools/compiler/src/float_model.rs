@@ -4,10 +4,11 @@ use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData, NamedArray};
 use crate::choose::Chosen;
 use crate::error::CompileError;
-use crate::graph::{Graph, Origin};
+use crate::graph::{Graph, Operator, Origin, Port, TensorId};
 use crate::import::{ImportError, Imported, Interface, Reference};
 use crate::metrics::Comparison;
 use crate::pack::{PackOptions, pack};
+use crate::passes::permutation;
 use crate::plan::plan;
 use crate::quantize::{fake_quantized, is_quantized};
 use crate::runner::{ImageRunner, real_values};
@@ -41,8 +42,10 @@ pub struct OwnKernels {
     image: AlignedBytes,
     inputs: Vec<Interface>,
     outputs: Vec<String>,
-    /// What the first result of each step is.
-    origins: Vec<Option<Origin>>,
+    /// What the first result of each step is: the tensor itself, and those that are reshapes of it, which no step computes.
+    origins: Vec<Vec<Origin>>,
+    /// Reshapes of each input.
+    of_inputs: Vec<Vec<Origin>>,
 }
 
 impl FloatModel {
@@ -173,7 +176,8 @@ impl OwnKernels {
         let packed = pack(&graph, &planned, &PackOptions::default()).ok()?;
         let first = |step: &crate::plan::Step| graph.nodes[step.node].outputs[0];
         Some(OwnKernels {
-            origins: planned.steps.iter().map(|step| graph.tensor(first(step)).origin.clone()).collect(),
+            origins: planned.steps.iter().map(|step| views(&graph, first(step))).collect(),
+            of_inputs: graph.inputs.iter().map(|port| views_of_input(&graph, port)).collect(),
             image: packed.bytes,
             inputs: imported.inputs.clone(),
             outputs: imported.outputs.iter().map(|o| o.name.clone()).collect(),
@@ -202,6 +206,9 @@ impl OwnKernels {
         for (port, array) in self.inputs.iter().zip(&arrays) {
             tap(&port.name, &Array::f32(array.shape.clone(), array.to_f32()));
         }
+        for (views, array) in self.of_inputs.iter().zip(&arrays) {
+            views.iter().for_each(|view| tap(&view.name, &in_onnx_layout(view, array.to_f32())));
+        }
         let mut taps = Taps { origins: &self.origins, shown: BTreeSet::new(), tap };
         let outputs = runner.run_observed(&arrays, &mut taps)?;
         Ok(self.outputs.iter().zip(outputs).map(|(name, array)| NamedArray::new(name, array)).collect())
@@ -209,7 +216,7 @@ impl OwnKernels {
 }
 
 struct Taps<'a> {
-    origins: &'a [Option<Origin>],
+    origins: &'a [Vec<Origin>],
     /// Several layers hold one ONNX tensor where it is moved.
     shown: BTreeSet<&'a str>,
     tap: &'a mut dyn FnMut(&str, &Array),
@@ -217,14 +224,34 @@ struct Taps<'a> {
 
 impl Observer for Taps<'_> {
     fn step_done(&mut self, step: &StepDone<'_>) {
-        let origin = self.origins.get(step.index as usize).and_then(Option::as_ref);
-        let (Some(origin), Some((tensor, bytes))) = (origin, step.output(0)) else { return };
-        let Some(values) = real_values(&tensor, bytes) else { return };
-        if !self.shown.insert(&origin.name) {
+        let (Some(origins), Some((tensor, bytes))) = (self.origins.get(step.index as usize), step.output(0)) else {
             return;
+        };
+        let Some(values) = real_values(&tensor, bytes) else { return };
+        for origin in origins {
+            if self.shown.insert(&origin.name) {
+                (self.tap)(&origin.name, &in_onnx_layout(origin, values.clone()));
+            }
         }
-        (self.tap)(&origin.name, &in_onnx_layout(origin, values));
     }
+}
+
+/// Origins of a tensor and of every reshape of it.
+fn views(graph: &Graph, id: TensorId) -> Vec<Origin> {
+    let (mut found, mut ids) = (Vec::new(), vec![id]);
+    while let Some(id) = ids.pop() {
+        found.extend(graph.tensor(id).origin.clone());
+        let reshapes = graph.consumers(id).into_iter().map(|i| &graph.nodes[i]);
+        ids.extend(reshapes.filter(|node| node.operator == Operator::Reshape).map(|node| node.outputs[0]));
+    }
+    found
+}
+
+/// As [`views`], without the input itself. One that the image takes transposed is seen under its own name only.
+fn views_of_input(graph: &Graph, port: &Port) -> Vec<Origin> {
+    let mut views = if permutation::is_identity(&port.permutation) { views(graph, port.tensor) } else { Vec::new() };
+    views.retain(|view| view.name != port.name);
+    views
 }
 
 /// Elements in the order and the shape of the ONNX tensor that they are.

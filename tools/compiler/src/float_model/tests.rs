@@ -140,3 +140,26 @@ fn every_listed_form_is_one_that_tract_gets_wrong() {
     let training = model.node("BatchNormalization", &operands, &["y"], &[("training_mode", Attr::I(1))]);
     check("in training mode", training.output("y"));
 }
+
+/// No step computes a reshape; calibration asks for it by name all the same.
+#[test]
+fn reshapes_are_shown_too() {
+    let shape = |dims: &[i64]| Array::new(vec![dims.len()], ArrayData::I64(dims.to_vec()));
+    let model = ModelBuilder::new(13).input("x", &[1, 6]).weight("to", shape(&[2, 3])).weight("back", shape(&[3, 2]));
+    let model = model.node("Reshape", &["x", "to"], &["r"], &[]).node("Tanh", &["r"], &["t"], &[]);
+    let model = model.node("Reshape", &["t", "back"], &["f"], &[]).node("Sigmoid", &["f"], &["y"], &[]).output("y");
+    let imported = model.import().unwrap();
+    let graph = simplify(lower(&imported).unwrap()).graph;
+    let inputs = [NamedArray::new("x", Array::f32(vec![1, 6], (0..6).map(|i| i as f32 / 3.0 - 1.0).collect()))];
+    let mut seen: HashMap<String, Array> = HashMap::new();
+    let mut tap = |name: &str, array: &Array| drop(seen.insert(name.into(), array.clone()));
+    OwnKernels::new(&imported, &graph).unwrap().run_with_taps(&inputs, &mut tap).unwrap();
+    let mut expected: HashMap<String, Array> = HashMap::new();
+    let mut tap = |name: &str, array: &Array| drop(expected.insert(name.into(), array.clone()));
+    Reference::new(&imported).unwrap().run_with_taps(&inputs, &mut tap).unwrap();
+    for name in ["x", "r", "t", "f", "y"] {
+        let (seen, expected) = (&seen[name], &expected[name]);
+        assert_eq!(seen.n_elements(), expected.n_elements(), "{name}");
+        assert!(agrees(expected, seen, AGREE_DB), "{name}: {seen:?} {expected:?}");
+    }
+}
