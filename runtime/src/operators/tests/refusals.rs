@@ -291,8 +291,10 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
         &case,
         &[
             ("its window does not fit its tensors", |c| put(c, 0, &[0, 0])),
-            ("a scale, a zero point or the order", |c| c.inputs[0].quantization.zero_point = 300),
-            ("a scale, a zero point or the order", |c| put(c, 21, &[2])),
+            ("a scale, a zero point or the order of sums is out of range", |c| {
+                c.inputs[0].quantization.zero_point = 300
+            }),
+            ("a scale, a zero point or the order of sums is out of range", |c| put(c, 21, &[2])),
             ("unknown divisor", |c| put(c, 20, &[2])),
         ],
     );
