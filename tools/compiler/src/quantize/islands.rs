@@ -9,7 +9,7 @@
 //! booleans (indices, shapes, masks) have no format and pass as they are.
 
 use super::QuantizeError;
-use crate::graph::{Binary, Graph, Move, Node, Normalization, Operator, Sampling, Tensor, TensorId};
+use crate::graph::{Binary, Constant, Graph, Move, Node, Normalization, Operator, Sampling, Tensor, TensorId};
 use std::collections::{BTreeMap, HashMap};
 use tinfer::kernels::portable::MAX_ROW;
 use tinfer::operators::reduction::normalization::NormalizationResult;
@@ -118,6 +118,7 @@ pub(super) type Levels = Vec<Option<Level>>;
 /// [`QuantizeError::NoForm`] when a node is asked for at a level that it does not have.
 pub(super) fn separate(graph: &mut Graph, precisions: &Precisions) -> Result<Levels, QuantizeError> {
     let mut nodes = node_levels(graph, precisions)?;
+    own_constants(graph, &nodes);
     let mut levels: Levels = vec![None; graph.tensors.len()];
     for port in &graph.inputs {
         let level = wanted_level(graph, &nodes, port.tensor).unwrap_or(Level::Float32);
@@ -139,6 +140,25 @@ pub(super) fn separate(graph: &mut Graph, precisions: &Precisions) -> Result<Lev
         at += 1;
     }
     Ok(levels)
+}
+
+/// Gives the nodes of each level constants of their own: what is steps for some is a real number for others.
+fn own_constants(graph: &mut Graph, nodes: &[Level]) {
+    for id in (0..graph.tensors.len()).map(TensorId) {
+        if !matches!(graph.tensor(id).constant, Some(Constant::F32(_))) {
+            continue;
+        }
+        let mut copies: Vec<(Level, TensorId)> = Vec::new();
+        for reader in graph.consumers(id) {
+            let own = match copies.iter().find(|(level, _)| *level == nodes[reader]) {
+                Some(&(_, copy)) => copy,
+                None if copies.is_empty() => id,
+                None => graph.add_tensor(graph.tensor(id).clone()),
+            };
+            copies.push((nodes[reader], own));
+            graph.nodes[reader].inputs.iter_mut().filter(|input| **input == id).for_each(|input| *input = own);
+        }
+    }
 }
 
 /// The level of a computed tensor whose node has `level`.

@@ -263,3 +263,18 @@ fn choices_follow_their_operand() {
         !has_form(&reduce(ReduceFunction::Max), Level::Int16) && !has_form(&reduce(ReduceFunction::Sum), Level::Int8)
     );
 }
+
+#[test]
+fn a_constant_that_steps_and_real_numbers_share_is_both() {
+    let (mut b, x) = Builder::new(24, &[1, 6, 6, 3]);
+    let zero = b.graph.add_constant("zero", vec![], Constant::F32(vec![0.0]));
+    let a = b.conv("a", x, 3, 6, OPEN);
+    let larger = b.node("larger", Operator::Pair(Pair::Max), &[zero, a], &[1, 6, 6, 6]);
+    let c = b.conv("c", larger, 3, 4, OPEN);
+    let y = b.node("y", Operator::Pair(Pair::Max), &[zero, c], &[1, 6, 6, 4]);
+    let graph = b.finish(&[y]);
+    for options in [floats(&["y"]), floats(&["larger"]), floats(&[])] {
+        let (_, sqnr) = with(&graph, &options);
+        assert!(sqnr > 25.0, "{sqnr:.1} dB with {:?}", options.precisions.nodes);
+    }
+}
