@@ -1,5 +1,9 @@
 //! How far results are from reference results.
 
+mod slices;
+
+pub use slices::{Slice, Slices, peaks};
+
 /// The difference between reference and found values of one tensor, collected over samples.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Comparison {

@@ -107,6 +107,12 @@ impl<'i> ImageRunner<'i> {
         &self.outputs
     }
 
+    /// The size of a step of an output, where the image has it in steps.
+    pub fn output_step(&self, index: usize) -> Option<f32> {
+        let tensor = self.image.tensor(self.outputs.get(index)?.tensor)?;
+        matches!(tensor.element_type, ElementType::I8 | ElementType::I16).then_some(tensor.quantization.scale)
+    }
+
     /// Class labels, if the image has any.
     pub fn labels(&self) -> Vec<String> {
         lines(self.image.doc(doc::Key::Labels))

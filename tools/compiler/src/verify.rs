@@ -16,7 +16,7 @@ use crate::float_model::FloatModel;
 use crate::import::{ImportOptions, Imported, Interface, import};
 use crate::inspect::{precision, steps};
 use crate::lower::lower;
-use crate::metrics::{Accuracy, Comparison, n_classes};
+use crate::metrics::{Accuracy, Comparison, Slice, Slices, n_classes};
 use crate::passes::simplify;
 use crate::report::{self, Conversion, Evidence, significant};
 use crate::runner::ImageRunner;
@@ -94,6 +94,8 @@ pub struct OutputReport {
     pub cosine: f64,
     /// Part of the samples with the same best class; `None` when the output holds no scores.
     pub top1_agreement: Option<f64>,
+    /// Its parts along channel-like axes, as far as the model has a signal there.
+    pub slices: Vec<Slice>,
 }
 
 /// Correct classifications as parts of 1.
@@ -160,6 +162,8 @@ struct Setup<'i> {
     samples: Samples,
     layers: LayerComparison,
     outputs: Vec<Comparison>,
+    /// The same part by part.
+    slices: Vec<Slices>,
     /// Correct classifications of reference and image.
     accuracy: [Accuracy; 2],
     device: Option<DeviceComparison>,
@@ -205,6 +209,7 @@ impl<'i> Setup<'i> {
             reference,
             layers: LayerComparison::new(&runner),
             outputs: vec![Comparison::default(); runner.outputs().len()],
+            slices: (0..runner.outputs().len()).map(|i| Slices::in_steps(runner.output_step(i))).collect(),
             accuracy: [Accuracy::default(); 2],
             device: None,
             signature,
@@ -233,6 +238,7 @@ impl<'i> Setup<'i> {
         let expected = expected.into_iter().zip(&found).map(|(expected, found)| filled(expected, &found.shape));
         let expected: Vec<Array> = expected.collect();
         for (i, output) in self.signature.outputs.iter().enumerate() {
+            self.slices[i].add(&expected[i], &found[i]);
             let (expected, found) = (expected[i].to_f32(), found[i].to_f32());
             match n_classes(&output.shape) {
                 Some(_) => self.outputs[i].add_scores(&expected, &found),
@@ -277,8 +283,9 @@ impl<'i> Setup<'i> {
         let precision = precision(&steps);
         let floor = if precision == "float32" { FLOAT_FLOOR_DB } else { INTEGER_FLOOR_DB };
         let min_sqnr_db = request.min_sqnr_db.unwrap_or(floor);
-        let outputs: Vec<OutputReport> =
-            self.signature.outputs.iter().zip(&self.outputs).map(|(port, c)| output_report(port, c)).collect();
+        let compared = self.outputs.iter().zip(&self.slices);
+        let outputs = self.signature.outputs.iter().zip(compared).map(|(port, (c, s))| output_report(port, c, s));
+        let outputs: Vec<OutputReport> = outputs.collect();
         let accuracy = match self.accuracy.map(|a| a.value()) {
             [Some(reference), Some(image)] => Some(AccuracyReport { reference, image }),
             _ => None,
@@ -309,13 +316,14 @@ impl<'i> Setup<'i> {
     }
 }
 
-fn output_report(port: &Interface, comparison: &Comparison) -> OutputReport {
+fn output_report(port: &Interface, comparison: &Comparison, slices: &Slices) -> OutputReport {
     OutputReport {
         name: port.name.clone(),
         sqnr_db: bounded(comparison.sqnr_db()),
         max_abs_error: comparison.max_abs_error().min(f64::MAX),
         cosine: comparison.cosine(),
         top1_agreement: comparison.top1_agreement(),
+        slices: slices.all(),
     }
 }
 
@@ -332,6 +340,15 @@ fn missed(
             "output {} has SQNR {:.1} dB, at least {min_sqnr_db} is asked for",
             output.name, output.sqnr_db
         ));
+    }
+    for output in outputs {
+        let mut lost = output.slices.iter().filter(|s| !s.has_signal);
+        let Some(first) = lost.next() else { continue };
+        let others = match lost.count() {
+            0 => String::new(),
+            n => format!(", nor in {n} more parts"),
+        };
+        missed.push(format!("output {} has no signal in {first} ({:.1} dB){others}", output.name, first.sqnr_db));
     }
     // 0.9 - 0.89 is above 0.01 in binary64; a single sample of a million is far more than this.
     let rounding = 1e-9;
@@ -418,7 +435,18 @@ mod tests {
     }
 
     fn check(drop: Option<f64>, sqnr_db: f64, accuracy: Option<(f64, f64)>, expected: &[&str]) {
-        let output = OutputReport { name: "y".into(), sqnr_db, max_abs_error: 0.0, cosine: 1.0, top1_agreement: None };
+        check_slices(drop, sqnr_db, Vec::new(), accuracy, expected);
+    }
+
+    fn check_slices(
+        drop: Option<f64>,
+        sqnr_db: f64,
+        slices: Vec<Slice>,
+        accuracy: Option<(f64, f64)>,
+        expected: &[&str],
+    ) {
+        let (name, top1_agreement) = ("y".into(), None);
+        let output = OutputReport { name, sqnr_db, max_abs_error: 0.0, cosine: 1.0, top1_agreement, slices };
         let accuracy = accuracy.map(|(reference, image)| AccuracyReport { reference, image });
         let found = missed(&request(drop), 20.0, &[output], accuracy, None);
         assert_eq!(found.len(), expected.len(), "{found:?}");
@@ -435,6 +463,16 @@ mod tests {
         check(Some(0.01), 30.0, Some((0.9, 0.88)), &["drops by 2.00 points from 90.00 %, at most 1 is"]);
         check(Some(0.01), 30.0, None, &["no labels"]);
         check(None, -200.0, Some((0.9, 0.1)), &["SQNR"]);
+    }
+
+    #[test]
+    fn a_part_without_signal_is_missed_whatever_the_whole_has() {
+        let slice = |index, has_signal| Slice { axis: Some(1), index, sqnr_db: 0.0, has_signal };
+        check_slices(None, 45.0, vec![slice(0, true), slice(1, true)], None, &[]);
+        let words = "output y has no signal in index 1 of axis 1 (0.0 dB)";
+        check_slices(None, 45.0, vec![slice(0, true), slice(1, false)], None, &[words]);
+        let words = "index 0 of axis 1 (0.0 dB), nor in 1 more parts";
+        check_slices(None, 45.0, vec![slice(0, false), slice(1, false)], None, &[words]);
     }
 
     #[test]

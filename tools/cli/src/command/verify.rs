@@ -103,6 +103,10 @@ fn text(report: &VerifyReport) -> String {
             "output {}: SQNR {:.1} dB, largest error {:.3e}, cosine {:.6}{agreement}",
             output.name, output.sqnr_db, output.max_abs_error, output.cosine
         );
+        let weakest = output.slices.iter().min_by(|a, b| a.sqnr_db.total_cmp(&b.sqnr_db));
+        if let Some(weakest) = weakest.filter(|w| w.axis.is_some()) {
+            let _ = writeln!(text, "  weakest part: SQNR {:.1} dB in {weakest}", weakest.sqnr_db);
+        }
     }
     if let Some(accuracy) = report.accuracy {
         let _ = writeln!(

@@ -13,6 +13,7 @@ use super::numbers::{decibels, grouped, percent, significant};
 use super::ranges::RangeView;
 use super::worst::WorstSample;
 use crate::inspect::ImageReport;
+use crate::metrics::Slice;
 use crate::verify::{VerifyReport, VerifyRequest};
 use minijinja::Environment;
 use serde::Serialize;
@@ -56,6 +57,8 @@ struct Fact {
 struct OutputRow {
     name: String,
     sqnr: String,
+    /// Of the part with the least, and which one that is.
+    weakest: String,
     max_abs_error: String,
     cosine: String,
     top1_agreement: String,
@@ -73,6 +76,7 @@ impl Page {
         let output = |o: &crate::verify::OutputReport| OutputRow {
             name: o.name.clone(),
             sqnr: decibels(Some(o.sqnr_db)),
+            weakest: weakest(&o.slices),
             max_abs_error: significant(o.max_abs_error),
             cosine: format!("{:.6}", o.cosine),
             top1_agreement: o.top1_agreement.map_or("–".into(), percent),
@@ -113,6 +117,13 @@ impl Page {
         environment.add_template("samples.html", include_str!("samples.html"))?;
         Ok(environment.get_template("page.html")?.render(self)?)
     }
+}
+
+/// The part of an output with the least SQNR.
+fn weakest(slices: &[Slice]) -> String {
+    let Some(weakest) = slices.iter().min_by(|a, b| a.sqnr_db.total_cmp(&b.sqnr_db)) else { return "–".into() };
+    let db = decibels(Some(weakest.sqnr_db));
+    if weakest.has_signal { format!("{db} ({weakest})") } else { format!("{db}, no signal ({weakest})") }
 }
 
 fn summary(request: &VerifyRequest, image: &ImageReport, report: &VerifyReport) -> Vec<Fact> {

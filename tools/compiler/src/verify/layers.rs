@@ -20,7 +20,7 @@ pub(crate) struct LayerComparison {
 }
 
 impl LayerComparison {
-    pub(super) fn new(runner: &ImageRunner<'_>) -> Self {
+    pub(crate) fn new(runner: &ImageRunner<'_>) -> Self {
         let mut origins: Vec<_> = runner.layers().into_iter().map(|l| l.origin).collect();
         origins.resize(runner.image().n_steps(), None);
         let expected = origins.iter().flatten().map(|o| (o.name.clone(), Array::f32(vec![0], vec![]))).collect();
@@ -28,7 +28,7 @@ impl LayerComparison {
     }
 
     /// Runs the float model and keeps what the steps of each comparison will be compared with; returns its outputs.
-    pub(super) fn run_reference(
+    pub(crate) fn run_reference(
         comparisons: &mut [&mut Self],
         reference: &FloatModel,
         inputs: &[NamedArray],
