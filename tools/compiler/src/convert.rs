@@ -10,7 +10,9 @@ mod bounded;
 mod budget;
 mod calibration;
 mod dump;
+mod gate;
 mod methods;
+mod parts;
 mod relative;
 mod roomy;
 mod score;
@@ -19,6 +21,7 @@ pub use agreement::Agreement;
 pub use auto::{Floor, Raised};
 pub use budget::CostLimits;
 pub use calibration::AccuracyTools;
+pub use gate::WithoutSignal;
 pub use methods::Method;
 
 use crate::aligned::AlignedBytes;
@@ -45,6 +48,7 @@ use crate::whole_file::write_whole;
 use auto::{Choice, Search};
 use budget::Budget;
 use calibration::Calibration;
+use gate::Witness;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -139,6 +143,8 @@ pub struct ConvertRequest {
     pub weights: WeightFormat,
     /// Whether tract is asked what it makes of the file, where no calibration asks it anyway.
     pub agreement: Agreement,
+    /// What becomes of an image that tells nothing in some part of an output.
+    pub without_signal: WithoutSignal,
 }
 
 impl ConvertRequest {
@@ -158,6 +164,7 @@ impl ConvertRequest {
             limits: CostLimits::default(),
             weights: WeightFormat::Int8,
             agreement: Agreement::Checked,
+            without_signal: WithoutSignal::default(),
         }
     }
 }
@@ -332,6 +339,7 @@ pub fn convert(request: &ConvertRequest, progress: &mut dyn FnMut(Progress)) -> 
     })?;
     report.arena_memory = memory.map(str::to_owned);
     progress(Progress { stage: "packing", done: 1, total: 1 });
+    report.warnings.extend(stages.judge(request, &finished.graph, &packed.bytes)?);
     Ok(Converted { image: packed.bytes, report, memory_map: planned.memory_map(&finished.graph).to_string() })
 }
 
@@ -369,6 +377,8 @@ struct Stages {
     reference_warning: Option<String>,
     /// What ran it.
     reference: Option<&'static str>,
+    /// What the image must show before it is given out.
+    witness: Option<Witness>,
 }
 
 impl Stages {
@@ -389,6 +399,7 @@ impl Stages {
             methods: None,
             reference_warning: None,
             reference: None,
+            witness: None,
         };
         if last == Stage::Imported {
             return Ok(stages);
@@ -493,6 +504,7 @@ impl Stages {
             Precision::Int16x8 => search.spare_relative(Choice::all(Level::Int16), &options)?,
             Precision::Int8 | Precision::Float32 => search.spare_relative(Choice::default(), &options)?,
         };
+        let precisions = search.spare_parts(precisions, &options)?;
         let options = QuantizeOptions { precisions: precisions.precisions, ..options };
         if request.tools.compare_methods {
             let mut methods = Vec::new();
@@ -508,7 +520,39 @@ impl Stages {
             self.methods = Some(methods);
         }
         self.raised = precisions.raised;
-        Ok(quantize(calibrated.graph, &calibrated.ranges, &options)?)
+        let telling = search.telling(search.n_samples(gate::MOST_MACS).min(gate::MOST_SAMPLES));
+        let graph = quantize(calibrated.graph, &calibrated.ranges, &options)?;
+        let inputs = telling.iter().map(|&idx| Ok(samples.get(idx)?.inputs)).collect::<Result<_, CompileError>>()?;
+        let expected = calibrated.expected;
+        self.witness = Some(Witness { reference, inputs, telling, expected });
+        Ok(graph)
+    }
+
+    /// What is to be said of the image's results, beside those of the model.
+    ///
+    /// # Errors
+    /// [`CompileError::NoSignal`]
+    fn judge(
+        &self,
+        request: &ConvertRequest,
+        graph: &Graph,
+        image: &AlignedBytes,
+    ) -> Result<Option<String>, CompileError> {
+        let own;
+        let witness = match (&self.witness, &self.simplified) {
+            (Some(witness), _) => witness,
+            (None, Some(simplified)) if is_quantized(&simplified.graph) => {
+                match Witness::of_random_inputs(&self.imported, &simplified.graph, graph) {
+                    Ok(witness) => {
+                        own = witness;
+                        &own
+                    }
+                    Err(reason) => return Ok(Some(format!("the image was not compared with the model: {reason}"))),
+                }
+            }
+            _ => return Ok(None),
+        };
+        witness.judge(&self.imported, image, request.without_signal)
     }
 
     fn calibration_samples(&self, request: &ConvertRequest) -> Result<Samples, CompileError> {
@@ -644,7 +688,7 @@ fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<S
         warnings.push(format!("{n} layers have float32 weights in a quantized model ({first}): they become int8"));
     }
     if matches!(request.precision, Precision::Int8 | Precision::Int16x8) {
-        warnings.extend(islands(&packed.layers, request.precision));
+        warnings.extend(islands(&packed.layers, &stages.raised, request.precision));
     }
     if (1..FEW_SAMPLES).contains(&stages.n_samples) {
         let n = stages.n_samples;
@@ -671,8 +715,10 @@ fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<S
 }
 
 /// A sentence about layers that are float32 in a quantized model. Conversions beside them are no layers of the ONNX file.
-fn islands(layers: &[PackedLayer], precision: Precision) -> Option<String> {
-    let is_real = |l: &&PackedLayer| l.precision == ElementType::F32.name() && !l.operator.is_empty();
+/// Those that were raised are told with their reasons.
+fn islands(layers: &[PackedLayer], raised: &[Raised], precision: Precision) -> Option<String> {
+    let is_raised = |l: &PackedLayer| raised.iter().any(|r| r.layer == l.name);
+    let is_real = |l: &&PackedLayer| l.precision == ElementType::F32.name() && !l.operator.is_empty() && !is_raised(l);
     let islands: Vec<&PackedLayer> = layers.iter().filter(is_real).collect();
     let PackedLayer { name, operator, .. } = islands.first()?;
     let first = if name.is_empty() { operator.clone() } else { format!("{name}, {operator}") };

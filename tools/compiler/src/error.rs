@@ -66,6 +66,16 @@ pub enum CompileError {
         /// By how much the choices that give it are beyond the budget; empty when there is none.
         excess: String,
     },
+    /// An output of the image, or a part of it, tells nothing of what the model's tells.
+    #[error("output {output} has no signal in {part}: {}", lost_in(layer))]
+    NoSignal {
+        /// The output.
+        output: String,
+        /// Which elements of it, and what is there.
+        part: String,
+        /// The first layer without it; `None` when it is none that the file names.
+        layer: Option<String>,
+    },
     /// The image is packed for other kernels.
     #[error("the image is packed for {found} kernels, {board} has {expected}")]
     WrongKernels {
@@ -141,6 +151,7 @@ impl CompileError {
             CompileError::DoesNotFit(_) => "does-not-fit",
             CompileError::TooSlow { .. } => "too-slow",
             CompileError::FloorNotReached { .. } => "floor-not-reached",
+            CompileError::NoSignal { .. } => "no-signal",
             CompileError::WrongKernels { .. } => "wrong-kernels",
             CompileError::NoCalibration { .. } => "no-calibration",
             CompileError::NotAvailable { .. } => "not-available",
@@ -179,6 +190,9 @@ impl CompileError {
                  --bias-correction, --adaround, --calibration-method, quantization-aware training"
                     .into()
             }
+            CompileError::NoSignal { .. } => "convert with --precision int16x8 or float32, or scale the parts of the output in the model; \
+                 --force writes the image all the same"
+                .into(),
             CompileError::WrongKernels { board, .. } => format!("convert the model with --target {board}"),
             CompileError::NoCalibration { inputs, .. } => format!(
                 "pass --calibration FILE.npz with some hundred typical samples (numpy.savez, one array per input: {inputs}) \
@@ -199,8 +213,16 @@ impl CompileError {
             CompileError::DoesNotFit(_)
                 | CompileError::TooSlow { .. }
                 | CompileError::FloorNotReached { .. }
+                | CompileError::NoSignal { .. }
                 | CompileError::WrongKernels { .. }
         )
+    }
+}
+
+fn lost_in(layer: &Option<String>) -> String {
+    match layer {
+        Some(layer) => format!("it is lost in {layer}"),
+        None => "where it is lost is not known".into(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use tinfer_compiler::choose::Winograd;
 use tinfer_compiler::convert::{
     AccuracyTools, Agreement, ConvertReport, ConvertRequest, Converted, CostLimits, Floor, Method, Precision, Stage,
-    calibration_method, convert, stop_after,
+    WithoutSignal, calibration_method, convert, stop_after,
 };
 use tinfer_compiler::quantize::WeightFormat;
 use tinfer_compiler::target::Target;
@@ -77,6 +77,9 @@ pub struct Options {
     /// below
     #[arg(long, value_name = "MS")]
     max_latency: Option<f64>,
+    /// Write the image even if some part of an output has lost its signal, with a warning
+    #[arg(long)]
+    force: bool,
     /// Print what a stage made of the model, as JSON, and stop
     #[arg(long, value_name = "STAGE", value_parser = Stage::ALL.map(|(name, _)| name))]
     stop_after: Option<String>,
@@ -109,6 +112,7 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
         limits: CostLimits { instructions: options.max_instructions, milliseconds: options.max_latency },
         weights: WeightFormat::parse(&options.weights).unwrap_or_default(),
         agreement: Agreement::Checked,
+        without_signal: if options.force { WithoutSignal::Warn } else { WithoutSignal::Refuse },
     };
     let mut progress = |p| patience.note(p);
     let stage = options.stop_after.as_ref().and_then(|name| Stage::ALL.iter().find(|(n, _)| n == name));

@@ -7,12 +7,12 @@ use crate::choose::Chosen;
 use crate::engine::arrays;
 use crate::error::CompileError;
 use crate::graph::Graph;
-use crate::metrics::{Accuracy, Comparison, n_classes, top1};
+use crate::metrics::{Accuracy, Comparison, Slice, Slices, n_classes, peaks, top1};
 use crate::pack::{PackOptions, pack};
 use crate::plan::plan;
 use crate::quantize::{QuantizeOptions, quantize};
 use crate::runner::ImageRunner;
-use std::ops::Range;
+use std::collections::BTreeSet;
 use std::thread;
 
 /// How far a quantized model is from the float model.
@@ -28,6 +28,8 @@ pub(super) struct Score {
     pub agreement: Option<f64>,
     /// Expected part of samples whose class changes.
     changes: Option<f64>,
+    /// The worst part of each output.
+    pub worst: Vec<Option<Slice>>,
 }
 
 impl Score {
@@ -67,24 +69,65 @@ impl Search<'_> {
         (affordable as usize).clamp(LEAST_SAMPLES, MOST_SAMPLES).min(self.calibrated.expected.len())
     }
 
+    /// At most `n` samples that tell most: those in which a part of an output is largest, parts in their order, and others
+    /// evenly from all.
+    pub(super) fn telling(&self, n: usize) -> Vec<usize> {
+        let expected = &self.calibrated.expected;
+        let n = n.min(expected.len());
+        // The largest value of each part so far, and the sample that has it.
+        let mut largest: Vec<(f64, usize)> = Vec::new();
+        for (idx, outputs) in expected.iter().enumerate() {
+            let peaks: Vec<f64> = outputs.iter().flat_map(peaks).collect();
+            largest.resize(peaks.len().max(largest.len()), (0.0, idx));
+            largest.iter_mut().zip(peaks).filter(|(l, peak)| *peak > l.0).for_each(|(l, peak)| *l = (peak, idx));
+        }
+        let mut told: BTreeSet<usize> = BTreeSet::new();
+        let evenly = (0..n).map(|i| i * expected.len() / n);
+        for idx in largest.into_iter().map(|l| l.1).chain(evenly).chain(0..expected.len()) {
+            if told.len() == n {
+                break;
+            }
+            told.insert(idx);
+        }
+        told.into_iter().collect()
+    }
+
     /// What the model gives when it is quantized in this way, on the first `n` samples.
     pub(super) fn score(&self, options: &QuantizeOptions, n: usize) -> Result<Score, CompileError> {
         self.score_graph(&quantize(self.calibrated.graph.clone(), &self.calibrated.ranges, options)?, n)
     }
 
+    /// The same on these samples.
+    pub(super) fn score_on(&self, options: &QuantizeOptions, samples: &[usize]) -> Result<Score, CompileError> {
+        self.score_graph_on(&quantize(self.calibrated.graph.clone(), &self.calibrated.ranges, options)?, samples)
+    }
+
     /// The same for a graph that is quantized already.
     pub(super) fn score_graph(&self, graph: &Graph, n: usize) -> Result<Score, CompileError> {
+        self.score_graph_on(graph, &Vec::from_iter(0..n.min(self.calibrated.expected.len())))
+    }
+
+    fn score_graph_on(&self, graph: &Graph, samples: &[usize]) -> Result<Score, CompileError> {
         let packed = pack(graph, &plan(graph, &|_, _| Chosen::PORTABLE), &PackOptions::default())?;
         let mut comparisons = vec![Comparison::default(); graph.outputs.len()];
+        let mut slices = vec![Slices::default(); graph.outputs.len()];
         let (mut found_right, mut expected_right) = (Accuracy::default(), Accuracy::default());
         let mut margins = Vec::new();
-        for (expected, (found, label)) in self.calibrated.expected.iter().zip(self.run_all(&packed.bytes, n)?) {
+        for expected in &self.calibrated.expected {
+            slices.iter_mut().zip(expected).for_each(|(slices, expected)| slices.expect(expected));
+        }
+        let found = self.run_all(&packed.bytes, samples)?;
+        let expected = samples.iter().map(|&idx| &self.calibrated.expected[idx]);
+        for (expected, (found, label)) in expected.zip(found) {
             for ((comparison, expected), found) in comparisons.iter_mut().zip(expected).zip(&found) {
                 let (e, f) = (expected.to_f32(), found.to_f32());
                 match n_classes(&expected.shape) {
                     Some(_) => comparison.add_scores(&e, &f),
                     None => comparison.add(&e, &f),
                 }
+            }
+            for ((slices, expected), found) in slices.iter_mut().zip(expected).zip(&found) {
+                slices.add(expected, found);
             }
             let scores = expected.iter().zip(&found).find(|(e, _)| n_classes(&e.shape).is_some());
             let Some((e, f)) = scores.map(|(e, f): (&Array, &Array)| (e.to_f32(), f.to_f32())) else { continue };
@@ -102,25 +145,25 @@ impl Search<'_> {
             reference_accuracy: expected_right.value(),
             agreement: comparisons.iter().find_map(Comparison::top1_agreement),
             changes: expected_changes(margins),
+            worst: slices.iter().map(Slices::worst).collect(),
         })
     }
 
-    /// Outputs of the first `n` samples, in their order, computed by as many threads as the machine has processors.
-    fn run_all(&self, image: &AlignedBytes, n: usize) -> Result<Vec<Found>, CompileError> {
-        let n = n.min(self.calibrated.expected.len());
+    /// Outputs of samples, in their order, computed by as many threads as the machine has processors.
+    fn run_all(&self, image: &AlignedBytes, samples: &[usize]) -> Result<Vec<Found>, CompileError> {
         let n_threads = thread::available_parallelism().map_or(1, |n| n.get());
-        let share = n.div_ceil(n_threads).max(1);
-        let run = |range: Range<usize>| -> Result<Vec<Found>, CompileError> {
+        let share = samples.len().div_ceil(n_threads).max(1);
+        let run = |samples: &[usize]| -> Result<Vec<Found>, CompileError> {
             let mut runner = ImageRunner::new(image)?;
-            let found = range.map(|idx| {
+            let found = samples.iter().map(|&idx| {
                 let sample = self.samples.get(idx)?;
                 Ok((runner.run(&arrays(&sample))?, sample.label))
             });
             found.collect()
         };
-        let shares = (0..n).step_by(share).map(|first| first..n.min(first + share));
+        let shares = samples.chunks(share);
         let found = thread::scope(|scope| {
-            let threads: Vec<_> = shares.map(|range| scope.spawn(|| run(range))).collect();
+            let threads: Vec<_> = shares.map(|samples| scope.spawn(|| run(samples))).collect();
             let join = |t: thread::ScopedJoinHandle<'_, _>| t.join().unwrap_or_else(|e| std::panic::resume_unwind(e));
             threads.into_iter().map(join).collect::<Result<Vec<_>, CompileError>>()
         })?;
