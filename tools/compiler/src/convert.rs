@@ -14,6 +14,7 @@ mod gate;
 mod methods;
 mod parts;
 mod relative;
+mod remedy;
 mod roomy;
 mod score;
 
@@ -316,7 +317,15 @@ impl Converted {
 /// What the first stage says that cannot go on; [`CompileError::DoesNotFit`] when the image is larger than its board,
 /// [`CompileError::TooSlow`] when an inference costs more than it may.
 pub fn convert(request: &ConvertRequest, progress: &mut dyn FnMut(Progress)) -> Result<Converted, CompileError> {
-    let stages = Stages::run(request, Stage::Planned, progress)?;
+    converted(request, &Stages::run(request, Stage::Planned, progress)?, progress)
+}
+
+/// The image of the last stage, if it may be given out.
+fn converted(
+    request: &ConvertRequest,
+    stages: &Stages,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Converted, CompileError> {
     let (Some(simplified), Some(finished)) = (&stages.simplified, &stages.finished) else {
         unreachable!("all stages ran")
     };
@@ -324,7 +333,7 @@ pub fn convert(request: &ConvertRequest, progress: &mut dyn FnMut(Progress)) -> 
     let options = pack_options(request, &stages.about, &stages.imported)?;
     let budget = Budget::new(request, options.clone())?;
     let (packed, planned) = finished.pack(request, &options)?;
-    let mut report = report(request, &stages, simplified, finished, &planned, &packed);
+    let mut report = report(request, stages, simplified, finished, &planned, &packed);
     let without = packed.layers.iter().filter(|l| l.instructions_estimate.is_none()).map(|l| l.kernel);
     let without: Vec<&str> = without.collect::<BTreeSet<_>>().into_iter().collect();
     report.warnings.extend(budget.unknown(report.estimate, &without));
@@ -377,6 +386,10 @@ struct Stages {
     reference_warning: Option<String>,
     /// What ran it.
     reference: Option<&'static str>,
+    /// The graph before channels were taken out of it.
+    untrimmed: Option<Graph>,
+    /// What is to be said of a result that is far from the model's.
+    remedy: Option<String>,
     /// What the image must show before it is given out.
     witness: Option<Witness>,
 }
@@ -386,6 +399,17 @@ impl Stages {
         progress(Progress { stage: "reading", done: 0, total: 1 });
         let imported = import(&request.model, &ImportOptions { dims: request.dims.clone() })?;
         let about = ModelToml::beside(&request.model)?;
+        Self::of(request, imported, about, last, progress)
+    }
+
+    /// The stages of a model that was read.
+    fn of(
+        request: &ConvertRequest,
+        imported: Imported,
+        about: Option<ModelToml>,
+        last: Stage,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, CompileError> {
         let mut stages = Stages {
             about,
             imported,
@@ -399,6 +423,8 @@ impl Stages {
             methods: None,
             reference_warning: None,
             reference: None,
+            untrimmed: None,
+            remedy: None,
             witness: None,
         };
         if last == Stage::Imported {
@@ -432,7 +458,10 @@ impl Stages {
             stages.ask_reference(request);
         }
         match last {
-            Stage::Planned => stages.finished = Some(finish(request, graph)?),
+            Stage::Planned => {
+                stages.untrimmed = Some(graph.clone());
+                stages.finished = Some(finish(request, graph)?);
+            }
             Stage::Trimmed => stages.graph = Some(trimmed(request, graph)?.0),
             _ => stages.graph = Some(graph),
         }
@@ -504,13 +533,14 @@ impl Stages {
             Precision::Int16x8 => search.spare_relative(Choice::all(Level::Int16), &options)?,
             Precision::Int8 | Precision::Float32 => search.spare_relative(Choice::default(), &options)?,
         };
-        let precisions = search.spare_parts(precisions, &options)?;
+        let spared = search.spare_parts(precisions, &options)?;
+        let precisions = spared.choice.clone();
         let options = QuantizeOptions { precisions: precisions.precisions, ..options };
         if request.tools.compare_methods {
             let mut methods = Vec::new();
             if request.tools.equalise {
                 // Without, for comparison: other ranges follow from the same samples.
-                let calibrated = calibration.run(plain, AccuracyTools::default(), progress)?;
+                let calibrated = calibration.run(plain.clone(), AccuracyTools::default(), progress)?;
                 let options = QuantizeOptions { corrections: Corrections::default(), ..options.clone() };
                 let options = QuantizeOptions { precisions: Precisions::default(), ..options };
                 methods = Search { calibrated: &calibrated, ..search }.methods("", &options, progress)?;
@@ -520,6 +550,10 @@ impl Stages {
             self.methods = Some(methods);
         }
         self.raised = precisions.raised;
+        self.remedy = match spared.sqnr_db < remedy::ENOUGH_DB {
+            true => Some(search.remedy(&options, &spared, request, &calibration, plain, progress)?),
+            false => None,
+        };
         let telling = search.telling(search.n_samples(gate::MOST_MACS).min(gate::MOST_SAMPLES));
         let graph = quantize(calibrated.graph, &calibrated.ranges, &options)?;
         let inputs = telling.iter().map(|&idx| Ok(samples.get(idx)?.inputs)).collect::<Result<_, CompileError>>()?;
@@ -552,7 +586,14 @@ impl Stages {
             }
             _ => return Ok(None),
         };
-        witness.judge(&self.imported, image, request.without_signal)
+        let judged =
+            witness.judge(&self.imported, image, self.untrimmed.as_ref().unwrap_or(graph), request.without_signal);
+        match (judged, &self.remedy) {
+            (Err(CompileError::NoSignal { output, part, layer, .. }), Some(remedy)) => {
+                Err(CompileError::NoSignal { output, part, layer, remedy: remedy.clone() })
+            }
+            (judged, _) => judged,
+        }
     }
 
     fn calibration_samples(&self, request: &ConvertRequest) -> Result<Samples, CompileError> {
@@ -681,6 +722,7 @@ fn report(
 
 fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<String> {
     let mut warnings = Vec::from_iter(stages.reference_warning.clone());
+    warnings.extend(stages.remedy.clone());
     let simplified = stages.simplified.as_ref().map(|s| &s.graph).filter(|g| is_quantized(g));
     let real = simplified.map(real_weights).unwrap_or_default();
     if let Some(first) = real.first() {

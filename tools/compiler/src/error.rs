@@ -75,6 +75,8 @@ pub enum CompileError {
         part: String,
         /// The first layer without it; `None` when it is none that the file names.
         layer: Option<String>,
+        /// What would keep it.
+        remedy: String,
     },
     /// The image is packed for other kernels.
     #[error("the image is packed for {found} kernels, {board} has {expected}")]
@@ -190,9 +192,7 @@ impl CompileError {
                  --bias-correction, --adaround, --calibration-method, quantization-aware training"
                     .into()
             }
-            CompileError::NoSignal { .. } => "convert with --precision int16x8 or float32, or scale the parts of the output in the model; \
-                 --force writes the image all the same"
-                .into(),
+            CompileError::NoSignal { remedy, .. } => format!("{remedy}; --force writes the image all the same"),
             CompileError::WrongKernels { board, .. } => format!("convert the model with --target {board}"),
             CompileError::NoCalibration { inputs, .. } => format!(
                 "pass --calibration FILE.npz with some hundred typical samples (numpy.savez, one array per input: {inputs}) \

@@ -2,11 +2,14 @@
 
 use crate::aligned::AlignedBytes;
 use crate::array::{Array, ArrayData, NamedArray};
+use crate::choose::Chosen;
 use crate::error::CompileError;
 use crate::float_model::FloatModel;
 use crate::graph::Graph;
 use crate::import::{Imported, Interface};
 use crate::metrics::{Slice, Slices};
+use crate::pack::{PackOptions, pack};
+use crate::plan::plan;
 use crate::quantize::Range;
 use crate::runner::{ImageRunner, real_values};
 use crate::spare_rows::filled;
@@ -57,7 +60,8 @@ impl Witness {
         Ok(Witness { reference, telling: (0..n).collect(), inputs, expected })
     }
 
-    /// Compares the image with the model, and looks for the layer in which a part without signal lost it.
+    /// Compares the image with the model, and looks for the layer in which a part without signal lost it: in the graph that
+    /// the image was made of, before channels without signal were taken out.
     ///
     /// # Errors
     /// [`CompileError::NoSignal`], unless a warning is asked for; what the runtime says.
@@ -65,6 +69,7 @@ impl Witness {
         &self,
         imported: &Imported,
         image: &AlignedBytes,
+        untrimmed: &Graph,
         without: WithoutSignal,
     ) -> Result<Option<String>, CompileError> {
         let mut runner = ImageRunner::new(image)?;
@@ -88,8 +93,8 @@ impl Witness {
         let output = imported.outputs[i].name.clone();
         let others = if lost.len() > 1 { format!(", and {} more parts", lost.len() - 1) } else { String::new() };
         let part = format!("{} ({:.1} dB{others})", lost[0], lost[0].sqnr_db);
-        let layer = self.layer_that_loses(imported, &mut runner, &output)?;
-        let refusal = CompileError::NoSignal { output, part, layer };
+        let layer = self.layer_that_loses(imported, untrimmed, &output)?;
+        let refusal = CompileError::NoSignal { output, part, layer, remedy: NO_REMEDY.into() };
         match without {
             WithoutSignal::Refuse => Err(refusal),
             WithoutSignal::Warn => Ok(Some(refusal.to_string())),
@@ -100,11 +105,14 @@ impl Witness {
     fn layer_that_loses(
         &self,
         imported: &Imported,
-        runner: &mut ImageRunner<'_>,
+        untrimmed: &Graph,
         output: &str,
     ) -> Result<Option<String>, CompileError> {
+        // What has lost all that it tells is constant, and trimmed from the image.
+        let packed = pack(untrimmed, &plan(untrimmed, &|_, _| Chosen::PORTABLE), &PackOptions::default())?;
+        let mut runner = ImageRunner::new(&packed.bytes)?;
         let layers = runner.layers();
-        let mut watch = Watch { layers: LayerComparison::new(runner), slices: BTreeMap::new() };
+        let mut watch = Watch { layers: LayerComparison::new(&runner), slices: BTreeMap::new() };
         for inputs in &self.inputs {
             LayerComparison::run_reference(&mut [&mut watch.layers], &self.reference, inputs)?;
             let inputs: Vec<Array> = inputs.iter().map(|i| i.array.clone()).collect();
@@ -212,6 +220,8 @@ impl Random {
     }
 }
 
+/// What may help where nothing was tried.
+const NO_REMEDY: &str = "scale the parts of the output in the model";
 /// Products that the comparison computes at most: a share of what a conversion computes anyway.
 pub(super) const MOST_MACS: u64 = 50_000_000;
 /// More samples tell hardly more about a part that has no signal.

@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Search<'_> {
     /// Raises what the outputs are made of, from their end, as far as that gives their weakest parts a signal: first a
     /// concatenation and what is behind it, then everything behind layers with weights, both to float32, which has a scale
-    /// for every number; where a part has no signal then, those layers to int16 as well, and at last what is before them.
+    /// for every number; where a part has no signal then, those layers as well,
+    /// to int16 or at last to float32.
     /// A model whose parts have [`ENOUGH_DB`] stays as it is.
     ///
     /// # Errors
     /// What quantization or a run says.
-    pub fn spare_parts(&self, choice: Choice, options: &QuantizeOptions) -> Result<Choice, CompileError> {
+    pub fn spare_parts(&self, choice: Choice, options: &QuantizeOptions) -> Result<Spared, CompileError> {
         let graph = &self.calibrated.graph;
         let samples = self.telling(self.n_samples(MOST_MACS / 32));
         let score = |precisions: &Precisions| {
@@ -27,14 +28,14 @@ impl Search<'_> {
         let mut precisions = choice.precisions.clone();
         // The nodes that are raised, and the output for which each is.
         let mut raised: BTreeMap<usize, usize> = BTreeMap::new();
-        for reach in [Reach::Joins, Reach::Functions, Reach::Layers, Reach::Inputs] {
+        for reach in [Reach::Joins, Reach::Functions, Reach::Layers, Reach::RealLayers] {
             let weak = |&i: &usize| best.worst[i].is_some() && decibels(best.worst[i]) < reach.least_db();
             let weak: Vec<usize> = (0..graph.outputs.len()).filter(weak).collect();
             let (mut attempt, mut nodes) = (precisions.clone(), raised.clone());
             for &output in &weak {
                 for idx in reach.nodes(graph, graph.outputs[output].tensor) {
                     let node = &graph.nodes[idx];
-                    let (level, before) = (level_of(graph, node), attempt.nodes.get(&node.name).copied());
+                    let (level, before) = (reach.level(graph, node), attempt.nodes.get(&node.name).copied());
                     if before.unwrap_or(attempt.default) < level {
                         attempt.nodes.insert(node.name.clone(), level);
                         nodes.entry(idx).or_insert(output);
@@ -68,7 +69,7 @@ impl Search<'_> {
                 ),
             });
         }
-        Ok(Choice { precisions, raised: all })
+        Ok(Spared { choice: Choice { precisions, raised: all }, sqnr_db: best.telling_db(), samples })
     }
 }
 
@@ -80,6 +81,15 @@ fn told(slice: Option<Slice>) -> String {
     }
 }
 
+/// Precisions that keep the parts of the outputs.
+pub(super) struct Spared {
+    pub choice: Choice,
+    /// What they give: the least SQNR of an output, at most 0 dB where a part has no signal.
+    pub sqnr_db: f64,
+    /// On these samples.
+    pub samples: Vec<usize>,
+}
+
 /// How far back from an output nodes are raised.
 #[derive(Clone, Copy, PartialEq)]
 enum Reach {
@@ -87,10 +97,10 @@ enum Reach {
     Joins,
     /// To the results of layers with weights.
     Functions,
-    /// To these layers.
+    /// To these layers, in int16 as far as they have it.
     Layers,
-    /// To the inputs of the graph.
-    Inputs,
+    /// To these layers, in float32.
+    RealLayers,
 }
 
 impl Reach {
@@ -98,8 +108,14 @@ impl Reach {
     fn least_db(self) -> f64 {
         match self {
             Reach::Joins | Reach::Functions => ENOUGH_DB,
-            Reach::Layers | Reach::Inputs => NONE_DB,
+            Reach::Layers | Reach::RealLayers => NONE_DB,
         }
+    }
+
+    /// The level to which a node is raised.
+    fn level(self, graph: &Graph, node: &Node) -> Level {
+        let is_int16 = self == Reach::Layers && graph.node_macs(node) > 0 && has_form(&node.operator, Level::Int16);
+        if is_int16 { Level::Int16 } else { Level::Float32 }
     }
 
     fn nodes(self, graph: &Graph, output: TensorId) -> BTreeSet<usize> {
@@ -110,7 +126,7 @@ impl Reach {
 
     /// Whether the way to the graph's inputs goes through a node of this reach's end.
     fn follow(self, graph: &Graph, id: TensorId, found: &mut BTreeSet<usize>) -> bool {
-        let Some(idx) = graph.producer(id) else { return self == Reach::Inputs || self == Reach::Functions };
+        let Some(idx) = graph.producer(id) else { return self != Reach::Joins };
         if found.contains(&idx) {
             return true;
         }
@@ -118,8 +134,7 @@ impl Reach {
         let has_weights = graph.node_macs(node) > 0;
         let is_end = match self {
             Reach::Joins => matches!(node.operator, Operator::Concat { .. }),
-            Reach::Functions | Reach::Layers => has_weights,
-            Reach::Inputs => false,
+            Reach::Functions | Reach::Layers | Reach::RealLayers => has_weights,
         };
         if has_weights && matches!(self, Reach::Joins | Reach::Functions) {
             return self == Reach::Functions;
@@ -134,14 +149,6 @@ impl Reach {
             found.insert(idx);
         }
         is_way
-    }
-}
-
-/// What holds a part beside others: float32, but int16 for layers with weights, as far as they have it.
-fn level_of(graph: &Graph, node: &Node) -> Level {
-    match graph.node_macs(node) > 0 && has_form(&node.operator, Level::Int16) {
-        true => Level::Int16,
-        false => Level::Float32,
     }
 }
 

@@ -39,6 +39,12 @@ impl Score {
             && floor.max_accuracy_drop.is_none_or(|most| self.drop().is_none_or(|drop| drop <= most + 1e-9))
     }
 
+    /// [`Score::sqnr_db`], and nothing where a part of an output has lost its signal.
+    pub fn telling_db(&self) -> f64 {
+        let has_signal = self.worst.iter().flatten().all(|worst| worst.has_signal);
+        if has_signal { self.sqnr_db } else { self.sqnr_db.min(NO_SIGNAL_DB) }
+    }
+
     /// By how much accuracy falls, as a part of 1: as counted where there are labels, else the expected part of samples
     /// whose class changes.
     fn drop(&self) -> Option<f64> {
@@ -217,6 +223,8 @@ fn normal_tail(x: f64) -> f64 {
 
 /// SQNR that stands for no error at all.
 const MOST_DB: f64 = 200.0;
+/// What a result without signal counts as.
+pub(super) const NO_SIGNAL_DB: f64 = 0.0;
 const LEAST_SAMPLES: usize = 4;
 const MOST_SAMPLES: usize = 1000;
 

@@ -6,6 +6,7 @@ use crate::array::{Array, NamedArray, write_npz};
 use crate::import::build::{Attr, ModelBuilder};
 use crate::samples::Sample;
 
+mod parts;
 mod relative;
 
 /// Uniform between -1 and 1.
