@@ -13,6 +13,7 @@ mod dump;
 mod gate;
 mod methods;
 mod parts;
+mod random;
 mod relative;
 mod remedy;
 mod roomy;

@@ -1,17 +1,19 @@
 //! The last question before an image is given out: does every part of its outputs tell what the model's tells?
 
+use super::random::Random;
 use crate::aligned::AlignedBytes;
-use crate::array::{Array, ArrayData, NamedArray};
+use crate::array::{Array, NamedArray};
 use crate::choose::Chosen;
 use crate::error::CompileError;
 use crate::float_model::FloatModel;
 use crate::graph::Graph;
-use crate::import::{Imported, Interface};
+use crate::import::Imported;
 use crate::metrics::{Slice, Slices};
 use crate::pack::{PackOptions, pack};
 use crate::plan::plan;
 use crate::quantize::Range;
 use crate::runner::{ImageRunner, real_values};
+use crate::samples::Sample;
 use crate::spare_rows::filled;
 use crate::verify::LayerComparison;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,18 +47,18 @@ impl Witness {
     /// # Errors
     /// What the model says to them.
     pub fn of_random_inputs(imported: &Imported, simplified: &Graph, image: &Graph) -> Result<Self, CompileError> {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let mut random = Random::default();
         let affordable = (MOST_MACS / 8) / simplified.macs().max(1);
         let n = (affordable as usize).clamp(1, MOST_RANDOM);
-        let inputs: Vec<Vec<NamedArray>> = (0..n)
-            .map(|_| imported.inputs.iter().map(|input| random.input(input, range(image, &input.name))).collect())
-            .collect();
-        let reference = FloatModel::open(imported, Some(simplified), &inputs[0])?;
-        let run = |inputs: &Vec<NamedArray>| {
-            let outputs = reference.run_with_taps(inputs, &mut |_, _| {})?;
+        let samples: Vec<Sample> =
+            (0..n).map(|_| random.sample(&imported.inputs, |input| range(image, &input.name))).collect();
+        let reference = FloatModel::open(imported, Some(simplified), &samples[..1])?;
+        let run = |sample: &Sample| {
+            let outputs = reference.run_with_taps(&sample.inputs, &mut |_, _| {})?;
             Ok(outputs.into_iter().map(|o| o.array).collect())
         };
-        let expected = inputs.iter().map(run).collect::<Result<_, CompileError>>()?;
+        let expected = samples.iter().map(run).collect::<Result<_, CompileError>>()?;
+        let inputs = samples.into_iter().map(|sample| sample.inputs).collect();
         Ok(Witness { reference, telling: (0..n).collect(), inputs, expected })
     }
 
@@ -188,36 +190,6 @@ fn range(image: &Graph, input: &str) -> Option<Range> {
     let tensor = image.tensor(port.tensor);
     let is_int8 = tensor.element_type == ElementType::I8;
     tensor.quantization.as_ref().filter(|_| is_int8).map(Range::of_quantization)
-}
-
-/// Numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    /// Uniform between 0 and 1.
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn input(&mut self, input: &Interface, range: Option<Range>) -> NamedArray {
-        let n: usize = input.shape.iter().product();
-        let Range { min, max } = range.unwrap_or(Range { min: -1.0, max: 1.0 });
-        let data = match input.element_type {
-            Some(ElementType::I8) => {
-                ArrayData::I8((0..n).map(|_| (256.0 * self.next() - 128.0).floor() as i8).collect())
-            }
-            Some(ElementType::U8) => ArrayData::U8((0..n).map(|_| (256.0 * self.next()) as u8).collect()),
-            Some(ElementType::I16) => ArrayData::I16((0..n).map(|_| (2.0 * self.next()) as i16).collect()),
-            Some(ElementType::I32) => ArrayData::I32((0..n).map(|_| (2.0 * self.next()) as i32).collect()),
-            Some(ElementType::I64) => ArrayData::I64((0..n).map(|_| (2.0 * self.next()) as i64).collect()),
-            Some(ElementType::Bool) => ArrayData::Bool((0..n).map(|_| u8::from(self.next() < 0.5)).collect()),
-            Some(ElementType::F32) | None => {
-                ArrayData::F32((0..n).map(|_| (min + (max - min) * self.next()) as f32).collect())
-            }
-        };
-        NamedArray::new(&input.name, Array::new(input.shape.clone(), data))
-    }
 }
 
 /// What may help where nothing was tried.
