@@ -1,5 +1,6 @@
 //! The quantization that a model brings along: every [`Unary::Snap`] becomes the quantization of the tensor before it.
 
+use super::{Level, Precisions, fixed_output};
 use crate::graph::{Graph, Node, Operator, TensorId, Unary};
 use tinfer::tensor::ElementType;
 
@@ -46,6 +47,22 @@ pub fn real_weights(graph: &Graph) -> Vec<&str> {
     let layers = graph.nodes.iter().filter(is_layer);
     let real = layers.filter(|n| n.inputs.get(1).is_some_and(|&w| graph.tensor(w).quantization.is_none()));
     real.map(|n| &*n.name).collect()
+}
+
+/// Asks for float32 for every Softmax whose result the model has on a grid of its own: the integer kernel has steps of
+/// 1/256, and a change of steps behind it would round twice.
+pub(super) fn softmax_in_float(graph: &Graph, precisions: &mut Precisions) {
+    for node in graph.nodes.iter().filter(|n| n.operator == Operator::Softmax) {
+        let own = fixed_output(&node.operator, Level::Int8);
+        let readers = graph.consumers(node.outputs[0]);
+        let is_other = |&reader: &usize| {
+            let result = graph.tensor(graph.nodes[reader].outputs[0]);
+            graph.nodes[reader].operator == Operator::Requantize && result.quantization != own
+        };
+        if readers.iter().any(is_other) {
+            precisions.nodes.entry(node.name.clone()).or_insert(Level::Float32);
+        }
+    }
 }
 
 fn is_snap(operator: &Operator) -> bool {

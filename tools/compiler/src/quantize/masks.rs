@@ -6,7 +6,8 @@
 //! mask ───┘                                        at least -10000, whatever the file has
 //! ```
 
-use super::{RangeMethod, Ranges};
+use super::islands::{Level, Levels};
+use super::{Precisions, RangeMethod, Ranges};
 use crate::graph::{Binary, Clamp, Constant, Graph, Operator, TensorId};
 use crate::quantize::Range;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +23,11 @@ pub(super) struct Masks {
 
 impl Masks {
     /// Finds the masks before every Softmax, limits their constants, and lets Softmax know.
-    pub(super) fn apply(graph: &mut Graph, ranges: &Ranges) -> Self {
+    pub(super) fn apply(graph: &mut Graph, ranges: &Ranges, levels: &Levels) -> Self {
         let mut masks = Masks::default();
         for softmax in 0..graph.nodes.len() {
-            if graph.nodes[softmax].operator != Operator::Softmax {
+            let level = levels[graph.nodes[softmax].outputs[0].0];
+            if graph.nodes[softmax].operator != Operator::Softmax || level != Some(Level::Int8) {
                 continue;
             }
             let Some((path, scores, mask)) = masked(graph, ranges, graph.nodes[softmax].inputs[0]) else { continue };
@@ -78,6 +80,20 @@ impl Masks {
                 values.iter_mut().filter(|v| **v < LOWEST).for_each(|v| *v = LOWEST);
             }
         }
+    }
+}
+
+/// Asks for float32 for every Softmax that was to be in int16 behind a mask, from the mask on: int16 has no step for minus
+/// infinity, and one scale for it and the scores has no steps for these.
+pub(super) fn in_float(graph: &Graph, ranges: &Ranges, precisions: &mut Precisions) {
+    for node in graph.nodes.iter().filter(|n| n.operator == Operator::Softmax) {
+        let asked = precisions.nodes.get(&node.name).copied().unwrap_or(precisions.default);
+        if asked != Level::Int16 {
+            continue;
+        }
+        let Some((path, _, _)) = masked(graph, ranges, node.inputs[0]) else { continue };
+        let computed = path.iter().chain(&node.outputs).filter_map(|&id| graph.producer(id));
+        precisions.nodes.extend(computed.map(|idx| (graph.nodes[idx].name.clone(), Level::Float32)));
     }
 }
 

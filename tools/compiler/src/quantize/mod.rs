@@ -194,13 +194,24 @@ pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Res
     let quantized = is_quantized(&graph);
     adopt::quantizations(&mut graph);
     let mut precisions = options.precisions.clone();
+    // A quantized model says itself on which grid a mask is.
+    let find_masks: FindMasks = match quantized {
+        true => {
+            adopt::softmax_in_float(&graph, &mut precisions);
+            |_, _, _| Masks::default()
+        }
+        false => {
+            masks::in_float(&graph, ranges, &mut precisions);
+            Masks::apply
+        }
+    };
     loop {
         let mut attempt = graph.clone();
         // A quantized model says itself where it rounds.
         if !quantized {
             compose::compose(&mut attempt, &precisions, ranges)?;
         }
-        let without = match in_precisions(&mut attempt, ranges, options, &precisions) {
+        let without = match in_precisions(&mut attempt, ranges, options, &precisions, find_masks) {
             // The weights stay as real as the file's own arithmetic has them.
             Err(QuantizeError::WeightSteps { node }) if options.without_range == WithoutRange::Float32 => {
                 precisions.nodes.insert(node, Level::Float32);
@@ -223,15 +234,19 @@ pub fn quantize(graph: Graph, ranges: &Ranges, options: &QuantizeOptions) -> Res
     }
 }
 
+/// What finds the masks of a graph, and lets Softmax know.
+type FindMasks = fn(&mut Graph, &Ranges, &islands::Levels) -> Masks;
+
 /// Quantizes, or says for which tensors there is no range.
 fn in_precisions(
     graph: &mut Graph,
     ranges: &Ranges,
     options: &QuantizeOptions,
     precisions: &Precisions,
+    find_masks: FindMasks,
 ) -> Result<Vec<TensorId>, QuantizeError> {
     let levels = islands::separate(graph, precisions)?;
-    let masks = Masks::apply(graph, ranges);
+    let masks = find_masks(graph, ranges, &levels);
     let own = own_ranges(graph, ranges, options.method, &levels, &masks)?;
     let without = share::activations(graph, own, levels)?;
     if without.is_empty() {

@@ -177,6 +177,33 @@ fn operands_of_a_concatenation_come_to_its_grid() {
 }
 
 #[test]
+fn shares_keep_the_steps_of_the_file() {
+    let shares = |grid| {
+        let conv = images().node("Conv", &["xr", "w"], &["c"], &[]).pair("c", "c1", (2.5, 3));
+        let model = conv.node("Softmax", &["c1"], &["s"], &[("axis", Attr::I(-1))]);
+        model.quantize("s", "y", grid).int8_output("y")
+    };
+    check(&shares((1.0 / 256.0, -128)), &["Conv2d", "Transpose", "Softmax"]);
+    // Rounded once, not to 1/256 and again.
+    check(&shares((0.0011, -128)), &["Conv2d", "Transpose", "Requantize", "Softmax", "Requantize"]);
+}
+
+#[test]
+fn a_mask_of_the_file_is_on_the_grid_of_the_file() {
+    let model = images()
+        .weight("keep", Array::new(vec![1, 1, 1, 4], ArrayData::Bool(vec![1, 0, 1, 0])))
+        .weight("excluded", Array::f32(vec![1], vec![-1e9]))
+        .node("Conv", &["xr", "w"], &["c"], &[])
+        .node("Where", &["keep", "c", "excluded"], &["m"], &[])
+        .pair("m", "m1", (1e9 / 255.0, 127))
+        .node("Softmax", &["m1"], &["s"], &[("axis", Attr::I(-1))])
+        .quantize("s", "y", (1.0 / 256.0, -128))
+        .int8_output("y");
+    let graph = check(&model, &["Requantize", "Conv2d", "Where", "Requantize", "Transpose", "Softmax"]);
+    assert!(!graph.nodes.iter().any(|n| n.operator == Operator::MaskedSoftmax));
+}
+
+#[test]
 fn what_integers_cannot_say_is_refused_in_words() {
     let refusal = |model: ModelBuilder, text: &str, cure: &str| {
         let error = quantized(&model, WithoutRange::Refuse).unwrap_err();

@@ -71,3 +71,22 @@ fn masked_scores_that_others_read_stay_as_they_are() {
     let covered = Range::of_quantization(quantization(&int8, "masked"));
     assert!(covered.min < -1900.0, "{covered:?}");
 }
+
+#[test]
+fn int16_masks_in_float32() {
+    for by in [-1e9, -10_000.0, f32::NEG_INFINITY] {
+        let (b, _, softmax) = masked(added(by));
+        let graph = b.finish(&[softmax]);
+        let options = QuantizeOptions {
+            precisions: Precisions { default: Level::Int16, ..Precisions::default() },
+            ..QuantizeOptions::default()
+        };
+        let ranges = observed(&graph, &samples(&[1, 4, 4, 3], 16));
+        let int16 = quantize(graph.clone(), &ranges, &options).unwrap();
+        assert_eq!(count(&int16, &Operator::MaskedSoftmax), 0, "{by}");
+        run(&int16, &samples(&[1, 4, 4, 3], 3), &mut |_, shares| {
+            assert!(shares.to_f32().chunks(4).all(|row| row[1] == 0.0 && row[3] == 0.0), "{by}");
+        });
+        assert!(sqnr_db(&graph, &int16, &samples(&[1, 4, 4, 3], 8)) > 40.0, "{by}");
+    }
+}
