@@ -2,7 +2,7 @@
 
 mod slices;
 
-pub use slices::{Slice, Slices, peaks};
+pub use slices::{Parts, Slice, Slices, peaks};
 
 /// The difference between reference and found values of one tensor, collected over samples.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -16,7 +16,7 @@ use crate::float_model::FloatModel;
 use crate::import::{ImportOptions, Imported, Interface, import};
 use crate::inspect::{precision, steps};
 use crate::lower::lower;
-use crate::metrics::{Accuracy, Comparison, Slice, Slices, n_classes};
+use crate::metrics::{Accuracy, Comparison, Parts, Slice, Slices, n_classes};
 use crate::passes::simplify;
 use crate::report::{self, Conversion, Evidence, significant};
 use crate::runner::ImageRunner;
@@ -203,13 +203,16 @@ impl<'i> Setup<'i> {
             }
             None => None,
         };
-        let reference = reference(&imported, &samples)?;
+        let graph = lower(&imported).ok().map(|graph| simplify(graph).graph);
+        let reference = FloatModel::open(&imported, graph.as_ref(), &samples.ends()?)?;
+        let parts = |i: usize| graph.as_ref().map_or(Parts::Apart, |graph| Parts::of(graph, graph.outputs[i].tensor));
+        let slices = |i| Slices::new(parts(i)).in_steps(runner.output_step(i));
         warnings.extend(reference.warning());
         Ok(Setup {
             reference,
             layers: LayerComparison::new(&runner),
             outputs: vec![Comparison::default(); runner.outputs().len()],
-            slices: (0..runner.outputs().len()).map(|i| Slices::in_steps(runner.output_step(i))).collect(),
+            slices: (0..runner.outputs().len()).map(slices).collect(),
             accuracy: [Accuracy::default(); 2],
             device: None,
             signature,
@@ -369,12 +372,6 @@ fn missed(
         missed.push(format!("the device differs from this machine, first in {first}"));
     }
     missed
-}
-
-/// What vouches for the values of the model.
-fn reference(imported: &Imported, samples: &Samples) -> Result<FloatModel, CompileError> {
-    let graph = lower(imported).ok().map(|graph| simplify(graph).graph);
-    FloatModel::open(imported, graph.as_ref(), &samples.ends()?)
 }
 
 /// Refuses an image whose inputs or outputs are not the model's; warns when only the file differs.

@@ -6,9 +6,9 @@ use crate::array::{Array, NamedArray};
 use crate::choose::Chosen;
 use crate::error::CompileError;
 use crate::float_model::FloatModel;
-use crate::graph::Graph;
+use crate::graph::{Graph, Port};
 use crate::import::Imported;
-use crate::metrics::{Slice, Slices};
+use crate::metrics::{Parts, Slice, Slices};
 use crate::pack::{PackOptions, pack};
 use crate::plan::plan;
 use crate::quantize::Range;
@@ -75,8 +75,10 @@ impl Witness {
         without: WithoutSignal,
     ) -> Result<Option<String>, CompileError> {
         let mut runner = ImageRunner::new(image)?;
-        let n = runner.outputs().len();
-        let mut slices: Vec<Slices> = (0..n).map(|i| Slices::in_steps(runner.output_step(i))).collect();
+        let outputs = untrimmed.outputs.iter().enumerate();
+        let slices =
+            |(i, port): (usize, &Port)| Slices::new(Parts::of(untrimmed, port.tensor)).in_steps(runner.output_step(i));
+        let mut slices: Vec<Slices> = outputs.map(slices).collect();
         for expected in &self.expected {
             slices.iter_mut().zip(expected).for_each(|(slices, expected)| slices.expect(expected));
         }

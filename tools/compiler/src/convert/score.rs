@@ -6,8 +6,8 @@ use crate::array::Array;
 use crate::choose::Chosen;
 use crate::engine::arrays;
 use crate::error::CompileError;
-use crate::graph::Graph;
-use crate::metrics::{Accuracy, Comparison, Slice, Slices, n_classes, peaks, top1};
+use crate::graph::{Graph, Port};
+use crate::metrics::{Accuracy, Comparison, Parts, Slice, Slices, n_classes, peaks, top1};
 use crate::pack::{PackOptions, pack};
 use crate::plan::plan;
 use crate::quantize::{QuantizeOptions, quantize};
@@ -19,6 +19,8 @@ use std::thread;
 pub(super) struct Score {
     /// Least SQNR of an output.
     pub sqnr_db: f64,
+    /// The same of those that are real numbers.
+    real_db: f64,
     /// Noise over signal, summed over the outputs.
     pub noise: f64,
     /// Part of the samples that are classified as labelled.
@@ -39,10 +41,11 @@ impl Score {
             && floor.max_accuracy_drop.is_none_or(|most| self.drop().is_none_or(|drop| drop <= most + 1e-9))
     }
 
-    /// [`Score::sqnr_db`], and nothing where a part of an output has lost its signal.
+    /// Least SQNR of an output of real numbers, and nothing where a part of one has lost its signal: of two indices none is
+    /// nearer than another.
     pub fn telling_db(&self) -> f64 {
         let has_signal = self.worst.iter().flatten().all(|worst| worst.has_signal);
-        if has_signal { self.sqnr_db } else { self.sqnr_db.min(NO_SIGNAL_DB) }
+        if has_signal { self.real_db } else { self.real_db.min(NO_SIGNAL_DB) }
     }
 
     /// By how much accuracy falls, as a part of 1: as counted where there are labels, else the expected part of samples
@@ -116,7 +119,8 @@ impl Search<'_> {
     fn score_graph_on(&self, graph: &Graph, samples: &[usize]) -> Result<Score, CompileError> {
         let packed = pack(graph, &plan(graph, &|_, _| Chosen::PORTABLE), &PackOptions::default())?;
         let mut comparisons = vec![Comparison::default(); graph.outputs.len()];
-        let mut slices = vec![Slices::default(); graph.outputs.len()];
+        let parts = |output: &Port| Slices::new(Parts::of(graph, output.tensor));
+        let mut slices: Vec<Slices> = graph.outputs.iter().map(parts).collect();
         let (mut found_right, mut expected_right) = (Accuracy::default(), Accuracy::default());
         let mut margins = Vec::new();
         for expected in &self.calibrated.expected {
@@ -144,14 +148,17 @@ impl Search<'_> {
             }
         }
         let ratio = |c: &Comparison| 10f64.powf(-c.sqnr_db() / 10.0);
+        let worst: Vec<Option<Slice>> = slices.iter().map(Slices::worst).collect();
+        let real = comparisons.iter().zip(&worst).filter(|(_, worst)| worst.is_some()).map(|(c, _)| c.sqnr_db());
         Ok(Score {
             sqnr_db: comparisons.iter().map(Comparison::sqnr_db).fold(MOST_DB, f64::min),
+            real_db: real.fold(MOST_DB, f64::min),
             noise: comparisons.iter().map(ratio).sum::<f64>().min(1e20),
             accuracy: found_right.value(),
             reference_accuracy: expected_right.value(),
             agreement: comparisons.iter().find_map(Comparison::top1_agreement),
             changes: expected_changes(margins),
-            worst: slices.iter().map(Slices::worst).collect(),
+            worst,
         })
     }
 

@@ -4,6 +4,7 @@
 //! index along a channel-like axis is compared on its own.
 
 use crate::array::{Array, ArrayData};
+use crate::graph::{Graph, Operator, TensorId, Unary};
 use serde::{Deserialize, Serialize};
 
 /// One index of an axis of an output.
@@ -28,9 +29,42 @@ impl std::fmt::Display for Slice {
     }
 }
 
+/// How the parts of an output relate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// Each may hold another thing: boxes in pixels, scores.
+    #[default]
+    Apart,
+    /// One Softmax or Sigmoid computed all of them: one that hardly varies beside another is a class or a place where
+    /// nothing was seen.
+    Shares,
+}
+
+impl Parts {
+    /// Of an output of the graph.
+    pub fn of(graph: &Graph, output: TensorId) -> Self {
+        let mut id = output;
+        while let Some(idx) = graph.producer(id) {
+            let node = &graph.nodes[idx];
+            match &node.operator {
+                Operator::Softmax | Operator::Unary(Unary::Sigmoid | Unary::HardSigmoid { .. }) => {
+                    return Parts::Shares;
+                }
+                Operator::Reshape
+                | Operator::Requantize
+                | Operator::Transpose { .. }
+                | Operator::Unary(Unary::Snap(_) | Unary::Clamp(_)) => id = node.inputs[0],
+                _ => break,
+            }
+        }
+        Parts::Apart
+    }
+}
+
 /// Comparison of an output with the reference, part by part, over samples.
 #[derive(Clone, Debug, Default)]
 pub struct Slices {
+    parts: Parts,
     whole: Part,
     axes: Vec<(usize, Vec<Part>)>,
     /// Whether some reference value is no integer: what is made of integers only says yes or no, or which.
@@ -44,10 +78,15 @@ pub struct Slices {
 }
 
 impl Slices {
+    /// Of an output whose parts relate so.
+    pub fn new(parts: Parts) -> Self {
+        Slices { parts, ..Slices::default() }
+    }
+
     /// For an output that the image has in steps of this size. A model whose values are on these steps, too, is quantized
     /// already: an error of one step is rounding then.
-    pub fn in_steps(step: Option<f32>) -> Self {
-        Slices { step: step.map(f64::from), ..Slices::default() }
+    pub fn in_steps(self, step: Option<f32>) -> Self {
+        Slices { step: step.map(f64::from), ..self }
     }
 
     /// Tells what the model gives for a sample that is not compared: parts that are far larger elsewhere than in the samples
@@ -114,7 +153,10 @@ impl Slices {
             (part.is_broken || (part.n >= LEAST_VALUES && is_awake)).then_some(slice)
         };
         let parts = self.axes.iter().flat_map(|(axis, parts)| {
-            parts.iter().enumerate().filter_map(move |(i, part)| slice(Some(*axis), i, part))
+            let most = parts.iter().map(Part::deviation).fold(0.0, f64::max);
+            let least = if self.parts == Parts::Shares { FAINT * most } else { 0.0 };
+            let parts = parts.iter().enumerate().filter(move |(_, part)| part.is_broken || part.deviation() >= least);
+            parts.filter_map(move |(i, part)| slice(Some(*axis), i, part))
         });
         slice(None, 0, &self.whole).into_iter().chain(parts).collect()
     }
@@ -231,11 +273,15 @@ impl Part {
         }
     }
 
+    /// Standard deviation of the reference's values.
+    fn deviation(&self) -> f64 {
+        let n = self.n.max(1) as f64;
+        (self.signal / n - (self.sum / n).powi(2)).max(0.0).sqrt()
+    }
+
     /// One value where the reference has many, or something else than the reference.
     fn is_lost(&self) -> bool {
-        let n = self.n.max(1) as f64;
-        let variance = (self.signal / n - (self.sum / n).powi(2)).max(0.0);
-        let varies = variance > VARIES * VARIES * self.signal / n;
+        let varies = self.deviation() > VARIES * (self.signal / self.n.max(1) as f64).sqrt();
         let is_constant = self.found_bounds[0] == self.found_bounds[1];
         let lengths = (self.signal * self.found).sqrt();
         let cosine = if lengths > 0.0 { self.product / lengths } else { 0.0 };
@@ -248,6 +294,8 @@ const NO_SIGNAL_DB: f64 = 3.0;
 const NO_SIGNAL_COSINE: f64 = 0.7;
 /// Deviation over size from which on values vary: a constant can be within 30 dB of what varies less.
 const VARIES: f64 = 0.03;
+/// What varies less than this beside another share tells that nothing is there: a few steps of 1/256.
+const FAINT: f64 = 1.0 / 32.0;
 /// What is smaller than this beside the largest value is float32 rounding.
 const DEAD: f64 = 1e-7;
 /// A part whose largest value is smaller than this beside that of other samples is not judged.
@@ -309,9 +357,27 @@ mod tests {
     }
 
     #[test]
+    fn faint_shares_of_one_function_tell_that_nothing_is_there() {
+        let check = |parts: Parts, faint: f32, expected: usize| {
+            let scores = |faint: f32| {
+                Array::f32(
+                    vec![1, 2, N],
+                    (0..2 * N).map(|i| (if i < N { 1.0 } else { faint }) * wave(i).abs()).collect(),
+                )
+            };
+            let mut slices = Slices::new(parts);
+            slices.add(&scores(faint), &scores(0.0));
+            assert_eq!(slices.all().iter().filter(|s| !s.has_signal).count(), expected, "{parts:?} {faint}");
+        };
+        check(Parts::Shares, 0.01, 0);
+        check(Parts::Shares, 0.1, 1);
+        check(Parts::Apart, 0.01, 1);
+    }
+
+    #[test]
     fn one_step_of_a_quantized_model_is_rounding() {
         let check = |step: Option<f32>, found: f32, expected: bool| {
-            let mut slices = Slices::in_steps(step);
+            let mut slices = Slices::default().in_steps(step);
             let reference = (0..N).map(|i| if i % 2 == 0 { 0.75 } else { 1.0 }).collect();
             slices.add(&Array::f32(vec![1, N], reference), &Array::f32(vec![1, N], vec![found; N]));
             assert_eq!(slices.worst().unwrap().has_signal, expected, "{step:?} {found}");
