@@ -88,7 +88,7 @@ fn models_of_other_quantizers_compute_what_they_computed() {
     check("concatenated", "max_pool_2d conv_2d conv_2d table concat conv_2d", 0.04);
     check("one_dimensional", "conv_2d average_pool_2d", 0.04);
     // The softmax kernel gives steps of 1/256; the table behind it rounds them again, to the steps of the file.
-    check("attention", "batch_matmul softmax table batch_matmul", 0.12);
+    check("attention", "batch_matmul softmax_scaled batch_matmul", 0.12);
 }
 
 /// In float32 the roundings stay, as operators on real numbers.

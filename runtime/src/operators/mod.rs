@@ -318,6 +318,7 @@ operators![
     &row_normalization::ROW_NORMALIZATION_I8,
     &row_normalization::ROW_NORMALIZATION_I16,
     &softmax::SOFTMAX_MASKED_I8,
+    &softmax::SOFTMAX_SCALED_I8,
     &conv_transpose_2d::CONV_TRANSPOSE_2D_F32,
     &conv_transpose_2d::CONV_TRANSPOSE_2D_I8,
     &conv_nd::CONV_ND_F32,

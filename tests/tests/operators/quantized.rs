@@ -117,16 +117,13 @@ const INTEGERS: &[&str] = &["ConvInteger", "DynamicQuantizeLinear", "MatMulInteg
 /// file says.
 const MOST_OFF_BY_ONE: &[(&str, usize)] = &[("QDQConvTranspose", 6), ("QDQResizeLinear", 311), ("QLinearSoftmax", 8)];
 
-/// Cases that compute in float32: operators without an int8 form, Softmax with other steps than 1/256, and weights around
-/// another zero than 0.
+/// Cases that compute in float32: operators without an int8 form, and weights around another zero than 0.
 const IN_FLOAT: &[(&str, usize)] = &[
     ("QDQDiv", 8),
     ("QDQLogSoftmax", 8),
     ("QDQPRelu", 8),
     ("QDQReduceMean", 8),
-    ("QDQSoftmax", 8),
     ("QLinearConv", 2),
     ("QLinearMatMul", 1),
-    ("QLinearSoftmax", 8),
     ("QLinearWhere", 8),
 ];

@@ -74,7 +74,7 @@ pub use resize::{CoordinateMode, Interpolation, NearestMode, Outside, Reduction,
 pub use row_normalization::{Centre, MAX_ROW, MAX_SCALE_SHIFT, RowNormalization, normalize_rows};
 pub use select::select;
 pub use selection::{Order, Ranked, Tie, arg_extreme, hardmax_f32, top_k};
-pub use softmax::{log_softmax_f32, softmax_f32, softmax_i8, softmax_masked_i8, softmax_table_bits};
+pub use softmax::{log_softmax_f32, softmax_f32, softmax_i8, softmax_masked_i8, softmax_scaled_i8, softmax_table_bits};
 pub use strided_copy::{fill, strided_copy};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Softmax and its logarithm over the last axis.
 
 use super::rows::{rows, rows_mut};
+use crate::fixed_point::Requantizer;
 use crate::float_math::{exp, log};
 
 /// Fraction bits of the table for rows of `n` elements: `min(22, 31 - ceil(log2(n)))`.
@@ -55,6 +56,46 @@ fn shares(n: usize, input: &[i8], output: &mut [i8], entry: impl Fn(i8, i8) -> u
             let weight = entry(largest, x).wrapping_mul(256);
             let share = weight.wrapping_add(sum >> 1).checked_div(sum).unwrap_or(0);
             *target = (share.min(255) as i32 - 128) as i8;
+        }
+    }
+    Some(())
+}
+
+/// Softmax in int8 with results in any steps, integers only.
+///
+/// # Shapes
+/// As [`softmax_i8`].
+///
+/// # Units and ranges
+/// `steps` is `2^-30 / output_scale`; `zero_point` is that of the output.
+///
+/// # Algorithm
+/// With `d = max - x`: `share = table[d] / sum` in Q30, by the reciprocal of the row's sum, then
+/// `output = clamp(steps.requantize(share) + zero_point)`. The reciprocal has at least 30 bits, so that a share is at most
+/// 2^-28 from `table[d] / sum`.
+pub fn softmax_scaled_i8(
+    n: usize,
+    table: &[u32; 256],
+    steps: Requantizer,
+    zero_point: i32,
+    input: &[i8],
+    output: &mut [i8],
+) -> Option<()> {
+    for (x, row) in rows(input, n).zip(rows_mut(output, n)) {
+        let largest = x.iter().fold(i8::MIN, |largest, &x| largest.max(x));
+        let entry = |x: i8| {
+            let distance = (largest as u8).wrapping_sub(x as u8);
+            table.get(usize::from(distance)).copied().unwrap_or(0)
+        };
+        let sum = x.iter().fold(0u32, |sum, &x| sum.wrapping_add(entry(x)));
+        // In [2^31, 2^32), so that the reciprocal is in (2^30, 2^31].
+        let zeros = sum.leading_zeros();
+        let normal = sum.checked_shl(zeros).unwrap_or(0);
+        let reciprocal = (1u64 << 62).checked_div(u64::from(normal)).unwrap_or(0) as u32;
+        for (target, &x) in row.iter_mut().zip(x) {
+            let product = u64::from(entry(x)) * u64::from(reciprocal);
+            let share = (product >> (32 - zeros)).min(1 << 30) as i32;
+            *target = steps.requantize(share).saturating_add(zero_point).clamp(-128, 127) as i8;
         }
     }
     Some(())

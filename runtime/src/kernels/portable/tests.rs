@@ -436,6 +436,38 @@ fn softmax_i8_stays_within_its_error_bound() {
     assert!(worst <= 0.501, "{worst}");
 }
 
+/// The stated error bound of the int8 softmax with other steps.
+#[test]
+fn softmax_in_any_steps_stays_within_its_error_bound() {
+    let mut worst = 0.0f64;
+    for (scale, n) in [(1e-4, 3usize), (0.02, 10), (0.1, 1), (0.1, 257), (0.25, 40), (1.0, 200), (8.0, 5)] {
+        let unit = f64::from(1u32 << softmax_table_bits(n as u32));
+        let table = core::array::from_fn(|d| ((-(d as f64) * scale).exp() * unit).round() as u32);
+        for (steps, zero_point) in
+            [(0.0039, -128), (0.02, -128), (0.007_874, 0), (0.5, 3), (0.000_11, -128), (3.0, 100)]
+        {
+            let requantizer = Requantizer::from_real(1.0 / (steps * f64::from(1u32 << 30))).unwrap();
+            for stride in 1..=31 {
+                let x: Vec<i8> = (0..n).map(|i| (i * stride % 256) as u8 as i8).collect();
+                let mut out = std::vec![0; n];
+                softmax_scaled_i8(n, &table, requantizer, zero_point, &x, &mut out).unwrap();
+                let max = f64::from(*x.iter().max().unwrap());
+                let sum: f64 = x.iter().map(|&v| ((f64::from(v) - max) * scale).exp()).sum();
+                for (&x, &o) in x.iter().zip(&out) {
+                    let exact = ((f64::from(x) - max) * scale).exp() / sum / steps + f64::from(zero_point);
+                    worst = worst.max((f64::from(o) - exact.clamp(-128.0, 127.0)).abs());
+                }
+            }
+        }
+    }
+    std::println!("softmax_scaled_i8: at most {worst:.5} steps from the exact value");
+    assert!(worst <= 0.52, "{worst}");
+    // A table of zeros has no shares.
+    let mut out = [1; 4];
+    softmax_scaled_i8(4, &[0; 256], Requantizer::ZERO, 5, &[1, 2, 3, 4], &mut out).unwrap();
+    assert_eq!(out, [5; 4]);
+}
+
 #[test]
 fn masked_elements_have_no_share() {
     let (n, scale) = (40usize, 0.05);

@@ -315,6 +315,15 @@ fn pools_and_softmax_refuse_what_their_kernels_cannot_bear() {
             ],
         );
     }
+    let record = softmax::SoftmaxScaledRecord { steps: HALF };
+    check(
+        &Case::new(&softmax::SOFTMAX_SCALED_I8, &inputs, Tensor::i8(&[3, 10], 7, &[0; 30]), &record.emit()),
+        &[
+            ("its table is not one of exponentials", |c| c.inputs[1].bytes[0] = 1),
+            ("its multiplier is out of range", |c| put(c, 4, &[63])),
+            ("its input and output differ in shape", |c| c.output.shape = vec![10, 3]),
+        ],
+    );
 }
 
 #[test]

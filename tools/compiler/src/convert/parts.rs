@@ -1,25 +1,27 @@
 //! Outputs whose parts differ more than the steps of one scale can tell apart: boxes in pixels beside scores, a score of
 //! 0.002 beside one of 1.
 
-use super::auto::{Choice, MOST_MACS, Raised, Search};
+use super::auto::{Choice, Raised, Search};
+use super::gate;
 use crate::error::CompileError;
 use crate::graph::{Graph, Node, Operator, TensorId};
 use crate::metrics::Slice;
-use crate::quantize::{Level, Precisions, QuantizeOptions, has_form};
+use crate::quantize::{Level, Precisions, QuantizeOptions, has_form, quantize};
 use std::collections::{BTreeMap, BTreeSet};
+use tinfer::tensor::ElementType;
 
 impl Search<'_> {
     /// Raises what the outputs are made of, from their end, as far as that gives their weakest parts a signal: first a
     /// concatenation and what is behind it, then everything behind layers with weights, both to float32, which has a scale
-    /// for every number; where a part has no signal then, those layers as well,
-    /// to int16 or at last to float32.
+    /// for every number; where a part has no signal then, those layers as well, to int16 or to float32, at last all that the
+    /// output is computed of.
     /// A model whose parts have [`ENOUGH_DB`] stays as it is.
     ///
     /// # Errors
     /// What quantization or a run says.
     pub fn spare_parts(&self, choice: Choice, options: &QuantizeOptions) -> Result<Spared, CompileError> {
         let graph = &self.calibrated.graph;
-        let samples = self.telling(self.n_samples(MOST_MACS / 32));
+        let samples = self.telling(self.n_samples(gate::MOST_MACS).min(gate::MOST_SAMPLES));
         let score = |precisions: &Precisions| {
             self.score_on(&QuantizeOptions { precisions: precisions.clone(), ..options.clone() }, &samples)
         };
@@ -28,15 +30,23 @@ impl Search<'_> {
         let mut precisions = choice.precisions.clone();
         // The nodes that are raised, and the output for which each is.
         let mut raised: BTreeMap<usize, usize> = BTreeMap::new();
-        for reach in [Reach::Joins, Reach::Functions, Reach::Layers, Reach::RealLayers] {
-            let weak = |&i: &usize| best.worst[i].is_some() && decibels(best.worst[i]) < reach.least_db();
+        let mut was_lost = vec![false; graph.outputs.len()];
+        for reach in Reach::ALL {
+            was_lost.iter_mut().zip(&best.worst).for_each(|(lost, &worst)| *lost |= decibels(worst) < NONE_DB);
+            // What needs more than its last nodes anyway gets enough.
+            let least_db = |i: usize| if was_lost[i] { ENOUGH_DB } else { reach.least_db() };
+            let weak = |&i: &usize| best.worst[i].is_some() && decibels(best.worst[i]) < least_db(i);
             let weak: Vec<usize> = (0..graph.outputs.len()).filter(weak).collect();
+            if weak.is_empty() {
+                continue;
+            }
+            let in_steps = self.in_steps(&QuantizeOptions { precisions: precisions.clone(), ..options.clone() })?;
             let (mut attempt, mut nodes) = (precisions.clone(), raised.clone());
             for &output in &weak {
                 for idx in reach.nodes(graph, graph.outputs[output].tensor) {
                     let node = &graph.nodes[idx];
-                    let (level, before) = (reach.level(graph, node), attempt.nodes.get(&node.name).copied());
-                    if before.unwrap_or(attempt.default) < level {
+                    let level = reach.level(graph, node);
+                    if in_steps.get(&node.name).is_some_and(|&now| now < level) {
                         attempt.nodes.insert(node.name.clone(), level);
                         nodes.entry(idx).or_insert(output);
                     }
@@ -73,6 +83,19 @@ impl Search<'_> {
     }
 }
 
+impl Search<'_> {
+    /// The nodes that compute in steps, and in which.
+    fn in_steps(&self, options: &QuantizeOptions) -> Result<BTreeMap<String, Level>, CompileError> {
+        let graph = quantize(self.calibrated.graph.clone(), &self.calibrated.ranges, options)?;
+        let level = |node: &Node| match graph.tensor(node.outputs[0]).element_type {
+            ElementType::I8 => Some(Level::Int8),
+            ElementType::I16 => Some(Level::Int16),
+            _ => None,
+        };
+        Ok(graph.nodes.iter().filter_map(|node| Some((node.name.clone(), level(node)?))).collect())
+    }
+}
+
 fn told(slice: Option<Slice>) -> String {
     match slice {
         Some(slice) if slice.has_signal => format!("{:.1} dB", slice.sqnr_db),
@@ -101,54 +124,66 @@ enum Reach {
     Layers,
     /// To these layers, in float32.
     RealLayers,
+    /// To the inputs, in int16 as far as there is such a form.
+    Inputs,
 }
 
 impl Reach {
+    /// In the order in which they are tried.
+    const ALL: [Reach; 5] = [Reach::Joins, Reach::Functions, Reach::Layers, Reach::RealLayers, Reach::Inputs];
+
     /// The SQNR of a part that leaves nothing to be done here.
     fn least_db(self) -> f64 {
         match self {
             Reach::Joins | Reach::Functions => ENOUGH_DB,
-            Reach::Layers | Reach::RealLayers => NONE_DB,
+            Reach::Layers | Reach::RealLayers | Reach::Inputs => NONE_DB,
         }
     }
 
     /// The level to which a node is raised.
     fn level(self, graph: &Graph, node: &Node) -> Level {
-        let is_int16 = self == Reach::Layers && graph.node_macs(node) > 0 && has_form(&node.operator, Level::Int16);
-        if is_int16 { Level::Int16 } else { Level::Float32 }
-    }
-
-    fn nodes(self, graph: &Graph, output: TensorId) -> BTreeSet<usize> {
-        let mut found = BTreeSet::new();
-        self.follow(graph, output, &mut found);
-        found
-    }
-
-    /// Whether the way to the graph's inputs goes through a node of this reach's end.
-    fn follow(self, graph: &Graph, id: TensorId, found: &mut BTreeSet<usize>) -> bool {
-        let Some(idx) = graph.producer(id) else { return self != Reach::Joins };
-        if found.contains(&idx) {
-            return true;
-        }
-        let node = &graph.nodes[idx];
-        let has_weights = graph.node_macs(node) > 0;
-        let is_end = match self {
-            Reach::Joins => matches!(node.operator, Operator::Concat { .. }),
-            Reach::Functions | Reach::Layers | Reach::RealLayers => has_weights,
+        let is_int16 = match self {
+            Reach::Layers => graph.node_macs(node) > 0,
+            Reach::Inputs => true,
+            _ => false,
         };
-        if has_weights && matches!(self, Reach::Joins | Reach::Functions) {
-            return self == Reach::Functions;
-        }
-        let mut is_way = is_end;
-        if !is_end {
-            for &input in &node.inputs {
-                is_way |= self.follow(graph, input, found);
+        if is_int16 && has_form(&node.operator, Level::Int16) { Level::Int16 } else { Level::Float32 }
+    }
+
+    /// The nodes between an output and the end of this reach.
+    fn nodes(self, graph: &Graph, output: TensorId) -> BTreeSet<usize> {
+        let mut wanted = vec![false; graph.tensors.len()];
+        wanted[output.0] = true;
+        let mut found = BTreeSet::new();
+        // Nodes are in the order of execution.
+        for (idx, node) in graph.nodes.iter().enumerate().rev() {
+            let has_weights = graph.node_macs(node) > 0;
+            let is_beyond = has_weights && matches!(self, Reach::Joins | Reach::Functions);
+            if is_beyond || !node.outputs.iter().any(|y| wanted[y.0]) {
+                continue;
+            }
+            found.insert(idx);
+            let is_end = match self {
+                Reach::Joins => matches!(node.operator, Operator::Concat { .. }),
+                Reach::Functions | Reach::Layers | Reach::RealLayers => has_weights,
+                Reach::Inputs => false,
+            };
+            if !is_end {
+                node.inputs.iter().for_each(|x| wanted[x.0] = true);
             }
         }
-        if is_way || self != Reach::Joins {
-            found.insert(idx);
+        if self == Reach::Joins {
+            // What no concatenation leads to is left alone.
+            let mut joined = vec![false; graph.tensors.len()];
+            found.retain(|&idx| {
+                let node = &graph.nodes[idx];
+                let is_behind = node.inputs.iter().any(|x| joined[x.0]);
+                let is_way = is_behind || matches!(node.operator, Operator::Concat { .. });
+                node.outputs.iter().for_each(|y| joined[y.0] = is_way);
+                is_way
+            });
         }
-        is_way
+        found
     }
 }
 

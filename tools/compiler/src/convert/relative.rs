@@ -1,5 +1,5 @@
-//! What a logarithm or a quotient is computed of: there the ratio of small numbers counts, and steps of one size hold the
-//! large ones only.
+//! What a logarithm, a root or a quotient is computed of: there the ratio of small numbers counts, and steps of one size
+//! hold the large ones only.
 
 use super::auto::{Choice, MOST_MACS, Raised, Search};
 use crate::error::CompileError;
@@ -8,16 +8,15 @@ use crate::quantize::{Level, Precisions, QuantizeOptions, has_form};
 use std::collections::BTreeMap;
 
 impl Search<'_> {
-    /// Raises what a logarithm, a reciprocal or a divisor is computed of, as far as that brings back what was lost: first
-    /// operators without weights to float32, then layers with weights to int16 as well. A model without such an operator,
-    /// or one that has [`ENOUGH_DB`] anyway, stays as it is.
+    /// Raises what a logarithm, a root, a reciprocal or a divisor is computed of, as far as that brings back what was lost:
+    /// first operators without weights to float32, then layers with weights to int16 as well, at last these to float32. A
+    /// model without such an operator, or one that has [`ENOUGH_DB`] anyway, stays as it is.
     ///
     /// # Errors
     /// What quantization or a run says.
     pub fn spare_relative(&self, choice: Choice, options: &QuantizeOptions) -> Result<Choice, CompileError> {
         let graph = &self.calibrated.graph;
-        let near = operands(graph, Reach::Layers);
-        if near.is_empty() {
+        if operands(graph, Reach::Layers).is_empty() {
             return Ok(choice);
         }
         let n = self.n_samples(MOST_MACS / 8);
@@ -27,12 +26,14 @@ impl Search<'_> {
         };
         let without_db = score(&choice.precisions)?;
         let mut best = (without_db, choice);
-        for nodes in [near, operands(graph, Reach::Inputs)] {
+        let attempts = [(Reach::Layers, Level::Int16), (Reach::Inputs, Level::Int16), (Reach::Inputs, Level::Float32)];
+        for (reach, of_layers) in attempts {
             if best.0 >= ENOUGH_DB {
                 break;
             }
+            let nodes = operands(graph, reach);
             let mut precisions = best.1.precisions.clone();
-            let of_node = |node: &Node| if graph.node_macs(node) > 0 { Level::Int16 } else { Level::Float32 };
+            let of_node = |node: &Node| if graph.node_macs(node) > 0 { of_layers } else { Level::Float32 };
             let available = |node: &Node| Some(of_node(node)).filter(|&level| has_form(&node.operator, level));
             let levels = nodes.values().map(|of| (of, available(of.node).unwrap_or(Level::Float32)));
             let raised: Vec<_> = levels.filter(|(_, level)| *level != precisions.default).collect();
@@ -78,7 +79,7 @@ fn operands(graph: &Graph, reach: Reach) -> BTreeMap<&str, Operand<'_>> {
     let mut todo: Vec<Operand<'_>> = Vec::new();
     for node in &graph.nodes {
         let operand = match node.operator {
-            Operator::Unary(Unary::Log | Unary::Reciprocal) => node.inputs.first(),
+            Operator::Unary(Unary::Log | Unary::Sqrt | Unary::Reciprocal) => node.inputs.first(),
             Operator::Pair(Pair::Div) => node.inputs.get(1),
             _ => None,
         };

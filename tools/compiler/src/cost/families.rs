@@ -28,7 +28,7 @@ pub(super) fn features(name: &str, shapes: &Shapes) -> Option<Features> {
         "max" | "min" | "prelu" | "compare" | "where" => plain(&pairs(shapes)?),
         "unary" => function(&elements(shapes)),
         "cast_to" => of(format!("{name}/{}", shapes.input_type.name()), &elements(shapes)),
-        "softmax" | "softmax_masked" | "log_softmax" | "row_normalization" => plain(&rows(shapes)),
+        "softmax" | "softmax_masked" | "softmax_scaled" | "log_softmax" | "row_normalization" => plain(&rows(shapes)),
         "normalization" | "lp_normalization" => plain(&rows(shapes)),
         "transpose" => plain(&transposed(shapes)?),
         "pad" => plain(&padded(shapes)?),

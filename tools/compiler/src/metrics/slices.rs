@@ -35,8 +35,8 @@ pub enum Parts {
     /// Each may hold another thing: boxes in pixels, scores.
     #[default]
     Apart,
-    /// One Softmax or Sigmoid computed all of them: one that hardly varies beside another is a class or a place where
-    /// nothing was seen.
+    /// One Softmax or Sigmoid computed all of them, or they add up to 1: one that hardly varies beside another is a class or
+    /// a place where nothing was seen.
     Shares,
 }
 
@@ -75,6 +75,8 @@ pub struct Slices {
     step: Option<f64>,
     /// Whether some reference value is not on these steps.
     is_off_grid: bool,
+    /// Whether some row of reference values, along the last axis, does not add up to 1.
+    has_other_sum: bool,
 }
 
 impl Slices {
@@ -126,6 +128,9 @@ impl Slices {
             let off_grid = |&r: &f32| (f64::from(r) / step - (f64::from(r) / step).round()).abs() > 1e-2;
             self.is_off_grid |= reference.iter().any(off_grid);
         }
+        let row = shape.last().copied().unwrap_or(1);
+        let is_share = |row: &[f32]| (row.iter().sum::<f32>() - 1.0).abs() < 1e-3 && row.iter().all(|&v| v >= 0.0);
+        self.has_other_sum |= row < 2 || !reference.chunks(row).all(is_share);
         let whole = std::iter::once((0, 1, reference.len()));
         let axes = axes_of(shape).into_iter();
         let parts = axes.flat_map(|(axis, n)| (0..n).map(move |i| (i, n, shape[axis + 1..].iter().product())));
@@ -154,7 +159,12 @@ impl Slices {
         };
         let parts = self.axes.iter().flat_map(|(axis, parts)| {
             let most = parts.iter().map(Part::deviation).fold(0.0, f64::max);
-            let least = if self.parts == Parts::Shares { FAINT * most } else { 0.0 };
+            let relation = if self.has_other_sum { self.parts } else { Parts::Shares };
+            let least = match relation {
+                Parts::Shares if parts.len() > MOST_SHARES => f64::INFINITY,
+                Parts::Shares => FAINT * most,
+                Parts::Apart => 0.0,
+            };
             let parts = parts.iter().enumerate().filter(move |(_, part)| part.is_broken || part.deviation() >= least);
             parts.filter_map(move |(i, part)| slice(Some(*axis), i, part))
         });
@@ -294,6 +304,8 @@ const NO_SIGNAL_DB: f64 = 3.0;
 const NO_SIGNAL_COSINE: f64 = 0.7;
 /// Deviation over size from which on values vary: a constant can be within 30 dB of what varies less.
 const VARIES: f64 = 0.03;
+/// More shares than these are places, or classes whose sizes compare.
+const MOST_SHARES: usize = 8;
 /// What varies less than this beside another share tells that nothing is there: a few steps of 1/256.
 const FAINT: f64 = 1.0 / 32.0;
 /// What is smaller than this beside the largest value is float32 rounding.

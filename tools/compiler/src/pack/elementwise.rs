@@ -15,7 +15,7 @@ use tinfer::operators::conversion::{
 use tinfer::operators::elementwise::binary_f32::POW_F32;
 use tinfer::operators::elementwise::unary_f32::{self as unary, UnaryRecord};
 use tinfer::operators::mve::add::ADD_I8_MVE;
-use tinfer::operators::softmax::{SOFTMAX_F32, SOFTMAX_I8, SOFTMAX_MASKED_I8};
+use tinfer::operators::softmax::{SOFTMAX_F32, SOFTMAX_I8, SOFTMAX_MASKED_I8, SOFTMAX_SCALED_I8, SoftmaxScaledRecord};
 use tinfer::operators::unary::{TABLE_I8, UNARY_F32, UnaryF32Record, UnaryFunction};
 use tinfer::tensor::{ElementType, quantize_i8};
 
@@ -37,8 +37,15 @@ pub(super) fn pack(steps: &mut StepPacker<'_>, node: &Node) -> Result<&'static s
         }
         (Operator::Unary(function), Precision::I8) => table(steps, node, |x| function.evaluate(x)),
         (Operator::Unary(function), Precision::F32) => unary_f32(steps, node, function),
-        (Operator::Softmax, Precision::I8) => softmax_i8(steps, node, &SOFTMAX_I8),
-        (Operator::MaskedSoftmax, Precision::I8) => softmax_i8(steps, node, &SOFTMAX_MASKED_I8),
+        (Operator::Softmax, Precision::I8) => match steps.quantized(node, steps.output(node))? {
+            (scale, -128) if scale == 1.0 / 256.0 => softmax_i8(steps, node, &SOFTMAX_I8, &[]),
+            (scale, _) => {
+                let requantizer = Requantizer::from_real(1.0 / (scale * f64::from(1u32 << 30)));
+                let requantizer = requantizer.ok_or_else(|| steps.error(node, "its steps are too small"))?;
+                softmax_i8(steps, node, &SOFTMAX_SCALED_I8, &SoftmaxScaledRecord { steps: requantizer }.emit())
+            }
+        },
+        (Operator::MaskedSoftmax, Precision::I8) => softmax_i8(steps, node, &SOFTMAX_MASKED_I8, &[]),
         (Operator::Softmax | Operator::MaskedSoftmax, Precision::F32) => {
             steps.emit(node, &SOFTMAX_F32, &node.inputs, &[], &[])
         }
@@ -163,11 +170,12 @@ fn softmax_i8(
     steps: &mut StepPacker<'_>,
     node: &Node,
     operator: &tinfer::operators::Operator,
+    parameters: &[u8],
 ) -> Result<&'static str, PackError> {
     let (scale, _) = steps.quantized(node, steps.input(node, 0))?;
     let n = *steps.input(node, 0).shape.last().unwrap_or(&1);
     let one = f64::from(1u32 << softmax_table_bits(n as u32));
     let table: Vec<u32> = (0..256).map(|d| (one * (-f64::from(d) * scale).exp()).round() as u32).collect();
     let table = steps.array(node, ElementType::I32, &table)?;
-    steps.emit(node, operator, &node.inputs, &[table], &[])
+    steps.emit(node, operator, &node.inputs, &[table], parameters)
 }

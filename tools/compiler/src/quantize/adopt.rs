@@ -49,8 +49,8 @@ pub fn real_weights(graph: &Graph) -> Vec<&str> {
     real.map(|n| &*n.name).collect()
 }
 
-/// Asks for float32 for every Softmax whose result the model has on a grid of its own: the integer kernel has steps of
-/// 1/256, and a change of steps behind it would round twice.
+/// Asks for float32 for every Softmax whose result the model has on several grids: a change of steps behind the integer
+/// kernel would round twice.
 pub(super) fn softmax_in_float(graph: &Graph, precisions: &mut Precisions) {
     for node in graph.nodes.iter().filter(|n| n.operator == Operator::Softmax) {
         let own = fixed_output(&node.operator, Level::Int8);
@@ -59,7 +59,7 @@ pub(super) fn softmax_in_float(graph: &Graph, precisions: &mut Precisions) {
             let result = graph.tensor(graph.nodes[reader].outputs[0]);
             graph.nodes[reader].operator == Operator::Requantize && result.quantization != own
         };
-        if readers.iter().any(is_other) {
+        if readers.len() > 1 && readers.iter().any(is_other) {
             precisions.nodes.entry(node.name.clone()).or_insert(Level::Float32);
         }
     }

@@ -346,7 +346,7 @@ impl Sharing {
     }
 }
 
-/// Whether a function of one operand, which may have steps of any size, is followed by a change to steps that are given:
+/// Whether a function of one operand, or a Softmax, which may have steps of any size, is followed by a change to steps that are given:
 /// its table rounds once, to those.
 fn is_table_of_given_steps(graph: &Graph, node: &Node, fixed: &[Option<Quantization>]) -> bool {
     let is_given = |reader: usize| {
@@ -354,7 +354,7 @@ fn is_table_of_given_steps(graph: &Graph, node: &Node, fixed: &[Option<Quantizat
         reader.operator == Operator::Requantize && fixed[reader.outputs[0].0].is_some()
     };
     let output = node.outputs[0];
-    matches!(node.operator, Operator::Unary(_))
+    matches!(node.operator, Operator::Unary(_) | Operator::Softmax)
         && !graph.is_output(output)
         && matches!(graph.consumers(output)[..], [reader] if is_given(reader))
 }

