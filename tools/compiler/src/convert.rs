@@ -14,6 +14,7 @@ mod gate;
 mod methods;
 mod parts;
 mod random;
+mod real_layers;
 mod relative;
 mod remedy;
 mod roomy;
@@ -52,11 +53,10 @@ use budget::Budget;
 use calibration::Calibration;
 use gate::Witness;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tinfer::image::Image;
 use tinfer::isa::Isa;
-use tinfer::tensor::ElementType;
 use tinfer_build::Requirements;
 
 /// Number format of an image's activations and weights.
@@ -245,6 +245,8 @@ pub struct ConvertReport {
     pub stack_bytes: usize,
     /// Multiply-accumulates of one inference.
     pub macs: u64,
+    /// The same by number format.
+    pub macs_by_precision: BTreeMap<&'static str, u64>,
     /// Cost of an inference, when every step has an estimate.
     pub estimate: Option<Estimate>,
     /// The most expensive step, when every step has an estimate: what one call of `Session::step` costs at most.
@@ -702,6 +704,7 @@ fn report(
         scratch_bytes: planned.scratch_bytes(),
         stack_bytes: manifest.map_or(0, |m| m.stack_bytes as usize),
         macs: packed.layers.iter().map(|l| l.macs).sum(),
+        macs_by_precision: real_layers::macs_by_precision(&finished.graph),
         estimate: image.as_ref().and_then(|i| Estimate::of(i, request.target.clock_hz())),
         worst_slice: image.as_ref().and_then(|i| WorstStep::of(i, request.target.clock_hz())),
         precision: request.precision.name(),
@@ -717,11 +720,11 @@ fn report(
         raised: stages.raised.clone(),
         equalised: stages.equalised.clone(),
         methods: stages.methods.clone(),
-        warnings: warnings(request, stages, packed),
+        warnings: warnings(request, stages, &finished.graph, packed),
     }
 }
 
-fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<String> {
+fn warnings(request: &ConvertRequest, stages: &Stages, graph: &Graph, packed: &Packed) -> Vec<String> {
     let mut warnings = Vec::from_iter(stages.reference_warning.clone());
     warnings.extend(stages.remedy.clone());
     let simplified = stages.simplified.as_ref().map(|s| &s.graph).filter(|g| is_quantized(g));
@@ -730,8 +733,13 @@ fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<S
         let n = real.len();
         warnings.push(format!("{n} layers have float32 weights in a quantized model ({first}): they become int8"));
     }
-    if matches!(request.precision, Precision::Int8 | Precision::Int16x8) {
-        warnings.extend(islands(&packed.layers, &stages.raised, request.precision));
+    let wanted = match request.precision {
+        Precision::Int8 => Some(Level::Int8),
+        Precision::Int16x8 => Some(Level::Int16),
+        Precision::Auto | Precision::Float32 => None,
+    };
+    if let Some(wanted) = wanted {
+        warnings.extend(real_layers::sentences(graph, wanted, &stages.raised));
     }
     if (1..FEW_SAMPLES).contains(&stages.n_samples) {
         let n = stages.n_samples;
@@ -755,19 +763,6 @@ fn warnings(request: &ConvertRequest, stages: &Stages, packed: &Packed) -> Vec<S
         warnings.push(format!("model.toml names {n_labels} classes, but no output has so many elements"));
     }
     warnings
-}
-
-/// A sentence about layers that are float32 in a quantized model. Conversions beside them are no layers of the ONNX file.
-/// Those that were raised are told with their reasons.
-fn islands(layers: &[PackedLayer], raised: &[Raised], precision: Precision) -> Option<String> {
-    let is_raised = |l: &PackedLayer| raised.iter().any(|r| r.layer == l.name);
-    let is_real = |l: &&PackedLayer| l.precision == ElementType::F32.name() && !l.operator.is_empty() && !is_raised(l);
-    let islands: Vec<&PackedLayer> = layers.iter().filter(is_real).collect();
-    let PackedLayer { name, operator, .. } = islands.first()?;
-    let first = if name.is_empty() { operator.clone() } else { format!("{name}, {operator}") };
-    let (n, wanted) = (islands.len(), precision.name());
-    let subject = if n == 1 { "1 layer stays".into() } else { format!("{n} layers stay") };
-    Some(format!("{subject} float32 ({first}): no {wanted} form, or no scale"))
 }
 
 #[cfg(test)]

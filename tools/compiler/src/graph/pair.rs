@@ -34,6 +34,15 @@ impl Pair {
         matches!(self, Pair::Max | Pair::Min)
     }
 
+    /// The operand that makes the other one the result, whatever that is.
+    pub fn neutral(self) -> Option<f32> {
+        match self {
+            Pair::Max => Some(f32::NEG_INFINITY),
+            Pair::Min => Some(f32::INFINITY),
+            _ => None,
+        }
+    }
+
     /// Whether the result may lie over an operand of the same size.
     pub fn works_in_place(self) -> bool {
         self.is_real() || matches!(self, Pair::Integer(_))

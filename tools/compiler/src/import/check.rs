@@ -3,7 +3,7 @@
 use super::{ImportError, tensor};
 use crate::array::{Array, ArrayData};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use tract_onnx::pb::{GraphProto, ModelProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
 /// Checks versions and returns the operator set of the standard domain.
 pub(super) fn versions(proto: &ModelProto) -> Result<i64, ImportError> {
@@ -120,7 +120,7 @@ pub(super) fn weights(graph: &GraphProto) -> Result<BTreeMap<String, Array>, Imp
     let mut weights = BTreeMap::new();
     for proto in &graph.initializer {
         if let Some(array) = tensor::array(proto)? {
-            finite(&proto.name, &array)?;
+            finite(graph, &proto.name, &array)?;
             weights.insert(proto.name.clone(), array);
         }
     }
@@ -128,22 +128,24 @@ pub(super) fn weights(graph: &GraphProto) -> Result<BTreeMap<String, Array>, Imp
         let label = node.output.first().map_or("", |o| &**o);
         for proto in node.attribute.iter().filter_map(|a| a.t.as_ref()) {
             if let Some(array) = tensor::array(proto)? {
-                finite(label, &array)?;
+                finite(graph, label, &array)?;
             }
         }
     }
     Ok(weights)
 }
 
-/// NaN is refused anywhere, infinity everywhere but in scalars: limits of Clip, values of Pad.
-fn finite(tensor: &str, array: &Array) -> Result<(), ImportError> {
-    let single = array.n_elements() == 1;
+/// NaN is refused anywhere, infinity in what is multiplied: elsewhere it limits nothing, pads or masks.
+fn finite(graph: &GraphProto, tensor: &str, array: &Array) -> Result<(), ImportError> {
+    let reads = |node: &NodeProto| node.input.iter().any(|input| input == tensor);
+    let is_limit =
+        array.n_elements() == 1 || !graph.node.iter().any(|node| MULTIPLY.contains(&&*node.op_type) && reads(node));
     let bad = match &array.data {
         ArrayData::F32(v) => {
-            v.iter().position(|x| x.is_nan() || (x.is_infinite() && !single)).map(|i| (i, v[i].to_string()))
+            v.iter().position(|x| x.is_nan() || (x.is_infinite() && !is_limit)).map(|i| (i, v[i].to_string()))
         }
         ArrayData::F64(v) => {
-            v.iter().position(|x| x.is_nan() || (x.is_infinite() && !single)).map(|i| (i, v[i].to_string()))
+            v.iter().position(|x| x.is_nan() || (x.is_infinite() && !is_limit)).map(|i| (i, v[i].to_string()))
         }
         _ => None,
     };
@@ -152,6 +154,22 @@ fn finite(tensor: &str, array: &Array) -> Result<(), ImportError> {
         None => Ok(()),
     }
 }
+
+/// Operators whose weights are factors.
+const MULTIPLY: &[&str] = &[
+    "BatchNormalization",
+    "Conv",
+    "ConvTranspose",
+    "Einsum",
+    "GRU",
+    "Gemm",
+    "LSTM",
+    "LayerNormalization",
+    "MatMul",
+    "Mul",
+    "PRelu",
+    "RNN",
+];
 
 /// Refuses nodes that would make a huge tensor out of a small constant, before anybody computes them.
 pub(super) fn sizes(graph: &GraphProto, weights: &BTreeMap<String, Array>) -> Result<(), ImportError> {

@@ -146,11 +146,14 @@ fn broken_graphs_are_refused() {
     check(relu(base(), "x", "y").import(), "no-output", "no output");
     check(relu(relu(base(), "x", "y"), "x", "y").output("y").import(), "duplicate-tensor", "'y' is defined twice");
     check(relu(base(), "x", "x").output("x").import(), "duplicate-tensor", "'x'");
-    let weight = |v: Vec<f32>| {
-        base().weight("w", Array::f32(vec![v.len()], v)).node("Add", &["x", "w"], &["y"], &[]).output("y").import()
+    let weight = |operator: &str, v: Vec<f32>| {
+        base().weight("w", Array::f32(vec![v.len()], v)).node(operator, &["x", "w"], &["y"], &[]).output("y").import()
     };
-    check(weight(vec![0.0, f32::NAN, 0.0, 0.0]), "weight-not-finite", "'w' holds NaN at index 1");
-    check(weight(vec![0.0, 0.0, 0.0, f32::NEG_INFINITY]), "weight-not-finite", "'w' holds -inf at index 3");
+    check(weight("Add", vec![0.0, f32::NAN, 0.0, 0.0]), "weight-not-finite", "'w' holds NaN at index 1");
+    let infinite = || vec![0.0, 0.0, 0.0, f32::NEG_INFINITY];
+    check(weight("Mul", infinite()), "weight-not-finite", "'w' holds -inf at index 3");
+    // A mask, or no limit.
+    assert!(weight("Add", infinite()).is_ok() && weight("Max", infinite()).is_ok());
     let attribute =
         base().node("Constant", &[], &["c"], &[("value", Attr::T(Array::f32(vec![2], vec![0.0, f32::NAN])))]);
     check(

@@ -130,17 +130,22 @@ fn lower(lowering: &mut Lowering, node: &OnnxNode, function: ReduceFunction) -> 
     Ok(())
 }
 
-/// Whether a mean belongs to a normalization that is spelled out: it is subtracted from something, or a root is drawn of it
-/// when epsilon is added.
+/// Whether a mean belongs to a normalization that is spelled out: it or its square is subtracted from something, something
+/// computed from it, or a root is drawn of it when epsilon is added.
 fn is_statistic(lowering: &Lowering, node: &OnnxNode) -> bool {
     let mut means: Vec<&str> = node.outputs.iter().map(|o| &**o).collect();
     let mut sums: Vec<&str> = Vec::new();
+    let mut squares: Vec<&str> = Vec::new();
     // Nodes are in the order of execution.
     for reader in &lowering.imported.nodes {
         let reads = |names: &[&str]| reader.inputs.iter().any(|i| names.contains(&&**i));
         let outputs = reader.outputs.iter().map(|o| &**o);
         match &*reader.operator {
-            "Sub" if reader.inputs.get(1).is_some_and(|i| means.contains(&&**i)) => return true,
+            "Sub" if reader.inputs.get(1).is_some_and(|i| means.contains(&&**i) || squares.contains(&&**i)) => {
+                return true;
+            }
+            "Sub" if reads(&means) && !lowering.is_constant(reader, 1) => return true,
+            "Mul" if reader.inputs.iter().all(|i| means.contains(&&**i)) => squares.extend(outputs),
             "Sqrt" | "Pow" if reads(&sums) => return true,
             "Add" if reads(&means) => sums.extend(outputs),
             "Cast" | "Identity" if reads(&means) => means.extend(outputs),

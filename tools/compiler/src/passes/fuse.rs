@@ -1,7 +1,7 @@
 //! Work that moves into the layer before it: factors and offsets per channel, clamps, zero padding.
 
 use super::rewrite::{add_constant, can_bypass, constant, insert, only_consumer, producer};
-use crate::graph::{Binary, Clamp, Graph, Operator, Quantization, TensorId, Unary, Window};
+use crate::graph::{Binary, Clamp, Graph, Operator, Pair, Quantization, TensorId, Unary, Window};
 
 /// A layer followed by a factor and an offset per channel has them in its weights and bias.
 ///
@@ -102,6 +102,36 @@ fn affine_of(graph: &Graph, i: usize) -> Option<(TensorId, Vec<f64>, Vec<f64>)> 
         }
         _ => None,
     }
+}
+
+/// The larger one or the smaller one of x and a number is a clamp of x, which limits nothing when the number is infinite.
+pub fn limit(graph: &mut Graph, i: usize) -> bool {
+    let node = &graph.nodes[i];
+    let (Operator::Pair(function @ (Pair::Max | Pair::Min)), &[a, b]) = (node.operator.clone(), &node.inputs[..])
+    else {
+        return false;
+    };
+    let number = |id: TensorId| {
+        let values = constant(graph, id)?;
+        values.first().copied().filter(|first| values.iter().all(|v| v == first))
+    };
+    let (x, limit) = match (number(a), number(b)) {
+        (None, Some(limit)) => (a, limit),
+        (Some(limit), None) => (b, limit),
+        _ => return false,
+    };
+    let is_neutral = function.neutral() == Some(limit);
+    if graph.tensor(x).shape != graph.tensor(node.outputs[0]).shape || !(limit.is_finite() || is_neutral) {
+        return false;
+    }
+    let limit = Some(limit).filter(|_| !is_neutral);
+    let clamp = match function {
+        Pair::Max => Clamp { min: limit, max: None },
+        _ => Clamp { min: None, max: limit },
+    };
+    graph.nodes[i].operator = Operator::Unary(Unary::Clamp(clamp));
+    graph.nodes[i].inputs = vec![x];
+    true
 }
 
 /// A clamp goes into the node before it; one that limits nothing goes away.

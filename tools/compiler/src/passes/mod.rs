@@ -74,6 +74,7 @@ fn sweep(graph: &mut Graph, n_rewrites: &mut usize, most: usize) -> bool {
 }
 
 const RULES: &[Rule] = &[
+    fuse::limit,
     // Before anything moves into its parts.
     normalization::spelled_out,
     normalization::factors,

@@ -10,7 +10,7 @@
 
 use super::islands::{self, Level, Precisions};
 use super::masks::excludes;
-use super::{QuantizeError, Ranges};
+use super::{QuantizeError, Ranges, deviations};
 use crate::graph::{Composed, Constant, Graph, Node, Operator, Part, TensorId, Unary};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use tinfer::tensor::ElementType;
 /// # Errors
 /// As [`islands::separate`].
 pub(super) fn compose(graph: &mut Graph, precisions: &Precisions, ranges: &Ranges) -> Result<(), QuantizeError> {
-    let mut stay = BTreeSet::new();
+    let deviations = deviations::nodes(graph);
+    let mut stay: BTreeSet<String> = deviations.into_iter().map(|idx| graph.nodes[idx].name.clone()).collect();
     loop {
         let mut attempt = graph.clone();
         for (idx, function) in functions(graph, precisions, ranges, &stay) {

@@ -8,7 +8,7 @@
 //! A node's format is that of its operands and results which are real numbers. Tensors that are plain integers or
 //! booleans (indices, shapes, masks) have no format and pass as they are.
 
-use super::QuantizeError;
+use super::{QuantizeError, deviations};
 use crate::graph::{Binary, Constant, Graph, Move, Node, Normalization, Operator, Sampling, Tensor, TensorId};
 use std::collections::{BTreeMap, HashMap};
 use tinfer::kernels::portable::MAX_ROW;
@@ -228,14 +228,15 @@ fn insert_conversion(graph: &mut Graph, at: usize, input: TensorId, level: Level
 /// The level of every node.
 ///
 /// # Algorithm
-/// What is asked for by name, else the default, or float32 where the operator has no such form. Operators that only
-/// move elements take the level of their first operand. Then elementwise functions between float32 neighbours become
+/// What is asked for by name, else the default, or float32 where the operator has no such form, or computes a deviation.
+/// Operators that only move elements take the level of their first operand. Then elementwise functions between float32 neighbours become
 /// float32 themselves, until nothing changes.
 pub(super) fn node_levels(graph: &Graph, precisions: &Precisions) -> Result<Vec<Level>, QuantizeError> {
     let producers = super::share::producers(graph);
     let computed = |id: TensorId| producers[id.0];
+    let deviations = deviations::nodes(graph);
     let mut levels: Vec<Level> = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
+    for (idx, node) in graph.nodes.iter().enumerate() {
         let asked = precisions.nodes.get(&node.name).copied();
         let moved_from = node.inputs.first().filter(|_| follows_operand(&node.operator)).and_then(|&i| computed(i));
         levels.push(match (asked, moved_from) {
@@ -246,6 +247,7 @@ pub(super) fn node_levels(graph: &Graph, precisions: &Precisions) -> Result<Vec<
                 let level = level.element_type().name();
                 return Err(QuantizeError::NoForm { node: node.name.clone(), onnx: node.onnx.clone(), level });
             }
+            (None, _) if deviations.contains(&idx) => Level::Float32,
             (None, Some(producer)) => available(&node.operator, levels[producer]),
             (None, None) => available(&node.operator, precisions.default),
         });

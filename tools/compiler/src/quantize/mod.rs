@@ -16,6 +16,7 @@ mod adopt;
 mod calibrate;
 mod channels;
 mod compose;
+mod deviations;
 mod equalise;
 mod fake;
 mod histogram;
@@ -283,12 +284,13 @@ fn own_ranges(
             None if !levels[idx].is_some_and(Level::is_quantized) => return Ok(None),
             _ if let Some(range) = masks.range(graph, ranges, method, TensorId(idx)) => return Ok(Some(range)),
             Some(Constant::F32(values)) => {
-                let n = values.iter().filter(|v| !v.is_finite()).count();
+                let counts = |v: &&f32| !limits_nothing(graph, TensorId(idx), **v);
+                let n = values.iter().filter(counts).filter(|v| !v.is_finite()).count();
                 if n > 0 {
                     return Err(not_finite(n as u64));
                 }
                 let range = |r: Range, &v: &f32| r.hull(Range::new(f64::from(v), f64::from(v)));
-                return Ok(Some(values.iter().fold(Range::new(0.0, 0.0), range)));
+                return Ok(Some(values.iter().filter(counts).fold(Range::new(0.0, 0.0), range)));
             }
             Some(_) => return Ok(None),
             None => {}
@@ -306,6 +308,17 @@ fn own_ranges(
         Ok(seen.map(|seen| Range::new(2.0 * seen.min, 2.0 * seen.max)))
     };
     graph.tensors.iter().enumerate().map(own).collect()
+}
+
+/// Whether an element of a constant never is a result, because every reader prefers whatever else there is: the last step
+/// on its side stands for it.
+fn limits_nothing(graph: &Graph, constant: TensorId, value: f32) -> bool {
+    let readers = graph.consumers(constant);
+    let prefers_others = |&reader: &usize| match graph.nodes[reader].operator {
+        Operator::Pair(function) => function.neutral() == Some(value),
+        _ => false,
+    };
+    !readers.is_empty() && readers.iter().all(prefers_others)
 }
 
 /// Limits beyond which a tensor's values make no difference: those of the clamp behind its producer, and

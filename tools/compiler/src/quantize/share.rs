@@ -8,7 +8,8 @@
 
 use super::islands::{Level, Levels};
 use super::{QuantizeError, Range, fixed_output};
-use crate::graph::{Binary, Graph, Node, Operator, Quantization, Tensor, TensorId};
+use crate::graph::{Binary, Graph, Node, Operator, Quantization, Reduction, Tensor, TensorId, WindowNd};
+use tinfer::kernels::portable::ReduceFunction;
 use tinfer::tensor::ElementType;
 
 /// Gives every activation that has steps its quantization, or says for which ones there is none. `own` is the range of
@@ -149,9 +150,15 @@ impl Sharing {
         let (input, output) = (graph.nodes[idx].inputs[0], graph.nodes[idx].outputs[0]);
         let value_range = Range::new(f64::from(value), f64::from(value));
         let readers = graph.consumers(output);
-        let maxima = !readers.is_empty()
-            && !graph.is_output(output)
-            && readers.iter().all(|&r| matches!(graph.nodes[r].operator, Operator::MaxPool2d { .. }));
+        let takes_largest = |&reader: &usize| {
+            matches!(
+                graph.nodes[reader].operator,
+                Operator::MaxPool2d { .. }
+                    | Operator::WindowNd(WindowNd::MaxPool { .. })
+                    | Operator::Reduction(Reduction::Reduce { function: ReduceFunction::Max, .. })
+            )
+        };
+        let maxima = !readers.is_empty() && !graph.is_output(output) && readers.iter().all(takes_largest);
         // A maximum never sees padding that saturates at the smallest step.
         let saturates = maxima && self.own[input.0].is_some_and(|own| f64::from(value) <= own.min);
         if !saturates && !value.is_finite() {

@@ -1,7 +1,7 @@
 //! Normalizations that exporters spell out.
 
 use super::{check, simplified};
-use crate::array::Array;
+use crate::array::{Array, ArrayData};
 use crate::graph::{Normalization, Operator};
 use crate::import::build::{Attr, ModelBuilder};
 use crate::lower::tests::array;
@@ -89,4 +89,61 @@ fn what_only_looks_like_it_stays() {
         .output("y");
     let graph = simplified(&first.import().unwrap(), 100.0).unwrap().graph;
     assert!(!graph.nodes.iter().any(|n| matches!(n.operator, Operator::Normalization(_))));
+}
+
+/// The mean of a tensor over the last axis: in one node, or as a sum whose axis goes and comes back.
+fn mean(model: ModelBuilder, x: &str, y: &str, words: &[&str]) -> ModelBuilder {
+    if !words.contains(&"sums") {
+        return model.node("ReduceMean", &[x], &[y], &[("axes", Attr::Is(vec![-1]))]);
+    }
+    let (sum, whole) = (format!("{y}_sum"), format!("{y}_whole"));
+    model
+        .node("ReduceSum", &[x, "last"], &[&sum], &[("keepdims", Attr::I(0))])
+        .node("Mul", &[&sum, "share"], &[&whole], &[])
+        .node("Unsqueeze", &[&whole, "last"], &[y], &[])
+}
+
+#[test]
+fn a_mean_of_squares_less_a_squared_mean_is_a_variance() {
+    for words in [&[][..], &["kept above 0"], &["sums", "kept above 0"], &["folded"], &["folded", "without bias"]] {
+        let has = |word: &str| words.contains(&word);
+        let mut model = ModelBuilder::new(13)
+            .input("x", &[2, 5, 8])
+            .weight("last", Array::new(vec![1], ArrayData::I64(vec![2])))
+            .weight("share", scalar(0.125))
+            .weight("zero", scalar(0.0))
+            .weight("epsilon", scalar(1e-3))
+            .weight("scale", array(&[8], 3))
+            .weight("bias", array(&[8], 4))
+            .node("Mul", &["x", "x"], &["square"], &[]);
+        model = mean(mean(model, "x", "mean", words), "square", "squares", words)
+            .node("Mul", &["mean", "mean"], &["squared"], &[])
+            .node("Sub", &["squares", "squared"], &["difference"], &[])
+            .node("Max", &["zero", "difference"], &["limited"], &[]);
+        let variance = if has("kept above 0") { "limited" } else { "difference" };
+        model = model
+            .node("Add", &[variance, "epsilon"], &["sum"], &[])
+            .node("Sqrt", &["sum"], &["deviation"], &[])
+            .node("Reciprocal", &["deviation"], &["inverse"], &[])
+            .node("Mul", &["inverse", "scale"], &["scaled"], &[]);
+        model = match (has("folded"), has("without bias")) {
+            (true, without_bias) => {
+                let model = model
+                    .node("Mul", &["x", "scaled"], &["a"], &[])
+                    .node("Mul", &["scaled", "mean"], &["b"], &[])
+                    .node("Sub", &["bias", "b"], &["shift"], &[]);
+                match without_bias {
+                    true => model.node("Sub", &["a", "b"], &["y"], &[]),
+                    false => model.node("Add", &["a", "shift"], &["y"], &[]),
+                }
+            }
+            _ => model.node("Sub", &["x", "mean"], &["d"], &[]).node("Mul", &["d", "scaled"], &["n"], &[]).node(
+                "Add",
+                &["n", "bias"],
+                &["y"],
+                &[],
+            ),
+        };
+        check(model.output("y"), &["Normalization"]);
+    }
 }

@@ -313,26 +313,16 @@ fn network(seed: u64) -> (ModelBuilder, Vec<usize>, Vec<String>) {
     (model, shape, story)
 }
 
-/// What is wrong with the int8 image of a network, if something is.
-fn problem(seed: u64) -> Option<String> {
-    let (model, shape, story) = network(seed);
-    let story = story.join(", ");
+/// The int8 graph of a file, and how far the outputs of its image are from those of the float model, in dB.
+fn int8_of(model: &ModelBuilder, shape: &[usize]) -> Result<(Graph, f64), QuantizeError> {
     let imported = model.import().unwrap();
     let graph = simplify(lower(&imported).unwrap()).graph;
     let reference = Reference::new(&imported).unwrap();
-    let inputs = |n: usize| samples(&shape, n).into_iter().map(|x| [NamedArray::new("x", x)]);
+    let inputs = |n: usize| samples(shape, n).into_iter().map(|x| [NamedArray::new("x", x)]);
     let ranges = calibrate(&graph, inputs(24), |x, tap: &mut dyn FnMut(&str, &Array)| {
         reference.run_with_taps(&x, tap).map(|_| ())
     });
-    let int8 = match quantize(graph, &ranges.unwrap(), &QuantizeOptions::default()) {
-        Ok(int8) => int8,
-        Err(error) => return Some(format!("{error}: {story}")),
-    };
-    let is_real = |id: TensorId| int8.tensor(id).element_type == ElementType::F32;
-    let real = int8.nodes.iter().find(|n| n.outputs.iter().any(|&y| is_real(y) && !int8.is_output(y)));
-    if let Some(node) = real {
-        return Some(format!("{} ({}) is float32: {story}", node.name, node.onnx));
-    }
+    let int8 = quantize(graph, &ranges.unwrap(), &QuantizeOptions::default())?;
     let mut comparison = Comparison::default();
     let packed = pack(&int8, &plan(&int8, &|_, _| Chosen::PORTABLE), &PackOptions::default()).unwrap();
     let mut runner = ImageRunner::new(&packed.bytes).unwrap();
@@ -341,8 +331,23 @@ fn problem(seed: u64) -> Option<String> {
         let found = runner.run(&[x[0].array.clone()]).unwrap();
         comparison.add(&expected[0].array.to_f32(), &found[0].to_f32());
     }
-    let db = comparison.sqnr_db();
-    (db < LEAST_DB).then(|| format!("{db:.1} dB: {story}"))
+    Ok((int8, comparison.sqnr_db()))
+}
+
+/// What is wrong with the int8 image of a network, if something is.
+fn problem(seed: u64) -> Option<String> {
+    let (model, shape, story) = network(seed);
+    let story = story.join(", ");
+    let (int8, db) = match int8_of(&model, &shape) {
+        Ok(found) => found,
+        Err(error) => return Some(format!("{error}: {story}")),
+    };
+    let is_real = |id: TensorId| int8.tensor(id).element_type == ElementType::F32;
+    let real = int8.nodes.iter().find(|n| n.outputs.iter().any(|&y| is_real(y) && !int8.is_output(y)));
+    match real {
+        Some(node) => Some(format!("{} ({}) is float32: {story}", node.name, node.onnx)),
+        None => (db < LEAST_DB).then(|| format!("{db:.1} dB: {story}")),
+    }
 }
 
 /// `TINFER_TEST_GRAPHS=2000` tries as many.
@@ -351,6 +356,62 @@ fn networks_in_any_form_are_int8() {
     let n = std::env::var("TINFER_TEST_GRAPHS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
     let problems: Vec<String> = (0..n).filter_map(|seed| Some(format!("{seed}: {}", problem(seed)?))).collect();
     assert!(problems.is_empty(), "{} of {n}:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// Bounds without end are none, on either side and wherever they stand.
+#[test]
+fn infinite_constants_limit_nothing() {
+    let scalar = |value: f32| Array::f32(vec![], vec![value]);
+    let start = || {
+        let weights = (0..32).map(|i| (i as f32 * 0.7).sin()).collect();
+        ModelBuilder::new(13)
+            .input("x", &[1, 8])
+            .weight("w", Array::f32(vec![8, 4], weights))
+            .weight("lowest", scalar(f32::NEG_INFINITY))
+            .weight("highest", scalar(f32::INFINITY))
+            .weight("some", Array::f32(vec![4], vec![f32::NEG_INFINITY, 0.1, f32::NEG_INFINITY, -0.2]))
+            .node("MatMul", &["x", "w"], &["l"], &[])
+    };
+    let largest = || start().node("ReduceMax", &["l"], &["m"], &[("axes", Attr::Is(vec![1]))]);
+    let check = |model: ModelBuilder| {
+        let (_, db) = int8_of(&model.output("y"), &[1, 8]).unwrap();
+        assert!(db > 30.0, "{db:.1} dB");
+    };
+    check(largest().node("Max", &["lowest", "m"], &["n"], &[]).node("Sub", &["l", "n"], &["y"], &[]));
+    check(largest().node("Min", &["m", "highest"], &["n"], &[]).node("Sub", &["l", "n"], &["y"], &[]));
+    check(start().node("Clip", &["l", "lowest", "highest"], &["y"], &[]));
+    check(start().node("Max", &["l", "some"], &["y"], &[]));
+    let computed = largest().node("ReduceMin", &["m"], &["low"], &[("keepdims", Attr::I(0))]);
+    check(computed.node("Clip", &["l", "low", "highest"], &["y"], &[]));
+    // An infinite result is none.
+    let nonsense = start().node("Add", &["l", "highest"], &["y"], &[]).output("y");
+    assert!(matches!(int8_of(&nonsense, &[1, 8]), Err(QuantizeError::NotFinite { .. })));
+}
+
+/// A variance over an axis that no normalization has stays real, until something is divided by its root.
+#[test]
+fn deviations_are_no_int8() {
+    let scalar = |value: f32| Array::f32(vec![], vec![value]);
+    let mean =
+        |model: ModelBuilder, x: &str, y: &str| model.node("ReduceMean", &[x], &[y], &[("axes", Attr::Is(vec![1]))]);
+    let start = ModelBuilder::new(13).input("x", &[1, 16, 4]).weight("epsilon", scalar(1e-6)).node(
+        "Mul",
+        &["x", "x"],
+        &["square"],
+        &[],
+    );
+    let model = mean(mean(start, "x", "mean"), "square", "squares")
+        .node("Mul", &["mean", "mean"], &["squared"], &[])
+        .node("Sub", &["squares", "squared"], &["variance"], &[])
+        .node("Add", &["variance", "epsilon"], &["sum"], &[])
+        .node("Sqrt", &["sum"], &["deviation"], &[])
+        .node("Div", &["x", "deviation"], &["y"], &[]);
+    let (graph, db) = int8_of(&model.output("y"), &[1, 16, 4]).unwrap();
+    assert!(db > 30.0, "{db:.1} dB");
+    let type_of = |name: &str| graph.tensors.iter().find(|t| t.name == name).unwrap().element_type;
+    for name in ["square", "squared", "variance", "sum", "deviation"] {
+        assert_eq!(type_of(name), ElementType::F32, "{name}");
+    }
 }
 
 const LEAST_DB: f64 = 20.0;
