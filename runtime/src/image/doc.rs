@@ -21,6 +21,9 @@ pub enum Key {
     Layers = 3,
     /// One class label per line.
     Labels = 4,
+    /// One line per input or output whose real numbers have another width in the ONNX file: name and `float16`,
+    /// `bfloat16` or `float64`, tab separated.
+    RealTypes = 5,
 }
 
 /// Bytes before the data of an entry.

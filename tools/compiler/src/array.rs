@@ -4,6 +4,7 @@ mod npy;
 
 pub use npy::{
     ArrayError, from_npy_bytes, from_npz_bytes, read_npy, read_npz, to_npy_bytes, to_npz_bytes, write_npy, write_npz,
+    write_npz_as,
 };
 
 use tinfer::tensor::ElementType;
@@ -43,6 +44,33 @@ macro_rules! each_type {
             ArrayData::Bool($v) => $body,
         }
     };
+}
+
+/// Real numbers of a file that are computed in float32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RealType {
+    /// IEEE 754 binary16.
+    Float16,
+    /// The upper half of a float32.
+    Bfloat16,
+    /// IEEE 754 binary64.
+    Float64,
+}
+
+impl RealType {
+    /// As NumPy and ONNX call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RealType::Float16 => "float16",
+            RealType::Bfloat16 => "bfloat16",
+            RealType::Float64 => "float64",
+        }
+    }
+
+    /// The type of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [RealType::Float16, RealType::Bfloat16, RealType::Float64].into_iter().find(|t| t.name() == name)
+    }
 }
 
 impl ArrayData {

@@ -672,6 +672,7 @@ fn pack_options(
         isa: Some(request.target.isa()?),
         clock_hz: request.target.clock_hz(),
         onnx_digest: Some(imported.sha256),
+        real_types: imported.real_types.clone(),
         ..PackOptions::default()
     };
     if let Some(about) = about {

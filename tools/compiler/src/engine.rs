@@ -1,7 +1,7 @@
 //! Models that run on samples: an image on this machine's kernels, or an ONNX file in tract.
 
 use crate::aligned::AlignedBytes;
-use crate::array::{Array, ArrayData, NamedArray};
+use crate::array::{Array, ArrayData, NamedArray, RealType};
 use crate::convert::{Agreement, ConvertRequest, Precision, Progress, convert};
 use crate::error::CompileError;
 use crate::float_model::FloatModel;
@@ -31,6 +31,8 @@ pub struct Signature {
     pub labels: Vec<String>,
     /// How pictures become inputs, by input name.
     pub preprocess: BTreeMap<String, ImagePreprocess>,
+    /// Inputs and outputs whose real numbers have another width in the ONNX file.
+    pub real_types: BTreeMap<String, RealType>,
 }
 
 impl Signature {
@@ -42,6 +44,7 @@ impl Signature {
             outputs: runner.outputs().iter().map(Interface::from).collect(),
             labels: runner.labels(),
             preprocess: preprocess.collect(),
+            real_types: runner.real_types(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Signature {
             outputs: imported.outputs.clone(),
             labels: about.labels,
             preprocess: about.preprocess,
+            real_types: imported.real_types.clone(),
         })
     }
 

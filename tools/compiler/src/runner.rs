@@ -4,10 +4,11 @@
 //! quantizing inputs, moving axes, and back.
 
 use crate::aligned::AlignedBytes;
-use crate::array::{Array, ArrayData};
+use crate::array::{Array, ArrayData, RealType};
 use crate::graph::{Origin, transposed};
 use crate::kept_channels::KeptChannels;
 use crate::strip_rows::StripRows;
+use std::collections::BTreeMap;
 use tinfer::image::{Image, PortView, TensorView, doc};
 use tinfer::session::{NoObserver, Observer, Session};
 use tinfer::tensor::ElementType;
@@ -116,6 +117,15 @@ impl<'i> ImageRunner<'i> {
     /// Class labels, if the image has any.
     pub fn labels(&self) -> Vec<String> {
         lines(self.image.doc(doc::Key::Labels))
+    }
+
+    /// Inputs and outputs whose real numbers have another width in the ONNX file.
+    pub fn real_types(&self) -> BTreeMap<String, RealType> {
+        let parse = |line: &String| {
+            let (name, real) = line.split_once('\t')?;
+            Some((name.to_string(), RealType::parse(real)?))
+        };
+        lines(self.image.doc(doc::Key::RealTypes)).iter().filter_map(parse).collect()
     }
 
     /// What each step is, as far as the image says.

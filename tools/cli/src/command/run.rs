@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tinfer_compiler::aligned::AlignedBytes;
-use tinfer_compiler::array::{Array, NamedArray, write_npz};
+use tinfer_compiler::array::{Array, NamedArray, write_npz_as};
 use tinfer_compiler::convert::Progress;
 use tinfer_compiler::engine::{Class, OnnxEngine, Signature, arrays, float_image, stack};
 use tinfer_compiler::error::CompileError;
@@ -136,7 +136,7 @@ fn answer(
     let top = signature.top(&results[0], N_TOP);
     let outputs = stack(&signature.outputs, results);
     if let Some(path) = &options.output {
-        write_npz(path, &outputs)?;
+        write_npz_as(path, &outputs, &signature.real_types)?;
     }
     let file = options.output.as_ref().map(|p| p.display().to_string());
     let outputs_json = outputs_json(&outputs, file.as_deref());

@@ -1,8 +1,10 @@
 //! `.npy` and `.npz` files (format of `numpy.lib.format`, versions 1 to 3).
 
-use super::{Array, ArrayData, NamedArray};
+use super::{Array, ArrayData, NamedArray, RealType};
+use half::{bf16, f16};
 use npyz::npz::{NpzArchive, NpzWriter};
 use npyz::{DType, Endianness, NpyFile, Order, TypeChar, WriterBuilder};
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
 
@@ -121,8 +123,24 @@ pub fn write_npz(path: &Path, arrays: &[NamedArray]) -> Result<(), ArrayError> {
     write_file(path, &to_npz_bytes(arrays))
 }
 
+/// The same with float32 arrays in these types, by name. There is no bfloat16 in the format: such numbers are rounded to it,
+/// and written as float32.
+///
+/// # Errors
+/// [`ArrayError::File`].
+pub fn write_npz_as(path: &Path, arrays: &[NamedArray], types: &BTreeMap<String, RealType>) -> Result<(), ArrayError> {
+    let mut out = Cursor::new(Vec::new());
+    // As in `to_npz_bytes`.
+    let _ = put_npz(&mut out, arrays, types);
+    write_file(path, &out.into_inner())
+}
+
 /// The bytes of a `.npy` file in C order.
 pub fn to_npy_bytes(array: &Array) -> Vec<u8> {
+    npy_bytes(array, None)
+}
+
+fn npy_bytes(array: &Array, real: Option<RealType>) -> Vec<u8> {
     let mut out = Vec::new();
     macro_rules! put {
         ($values:expr, $T:ty) => {{
@@ -136,7 +154,12 @@ pub fn to_npy_bytes(array: &Array) -> Vec<u8> {
         }};
     }
     match &array.data {
-        ArrayData::F32(v) => put!(v.iter().copied(), f32),
+        ArrayData::F32(v) => match real {
+            None => put!(v.iter().copied(), f32),
+            Some(RealType::Float16) => put!(v.iter().map(|&x| f16::from_f32(x)), f16),
+            Some(RealType::Bfloat16) => put!(v.iter().map(|&x| bf16::from_f32(x).to_f32()), f32),
+            Some(RealType::Float64) => put!(v.iter().map(|&x| f64::from(x)), f64),
+        },
         ArrayData::F64(v) => put!(v.iter().copied(), f64),
         ArrayData::I8(v) => put!(v.iter().copied(), i8),
         ArrayData::U8(v) => put!(v.iter().copied(), u8),
@@ -152,17 +175,21 @@ pub fn to_npy_bytes(array: &Array) -> Vec<u8> {
 pub fn to_npz_bytes(arrays: &[NamedArray]) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
     // Writing to memory cannot fail; two arrays of one name can, and the callers' names are unique.
-    let _ = put_npz(&mut out, arrays);
+    let _ = put_npz(&mut out, arrays, &BTreeMap::new());
     out.into_inner()
 }
 
-fn put_npz(out: &mut (impl Write + Seek), arrays: &[NamedArray]) -> std::io::Result<()> {
+fn put_npz(
+    out: &mut (impl Write + Seek),
+    arrays: &[NamedArray],
+    types: &BTreeMap<String, RealType>,
+) -> std::io::Result<()> {
     let mut npz = NpzWriter::new(out);
     for NamedArray { name, array } in arrays {
         let zip = npz.zip_writer();
         zip.start_file(npyz::npz::file_name_from_array_name(name), Default::default())
             .map_err(std::io::Error::other)?;
-        zip.write_all(&to_npy_bytes(array))?;
+        zip.write_all(&npy_bytes(array, types.get(name).copied()))?;
     }
     Ok(())
 }
@@ -205,6 +232,10 @@ fn decode<R: Read>(file: NpyFile<R>, place: &str) -> Result<Array, ArrayError> {
         if order == Order::C { v } else { from_fortran(shape, &v) }
     }
     let data = match (kind, size) {
+        (TypeChar::Float, 2) => {
+            let values = take!(u16).into_iter().map(|bits| f16::from_bits(bits).to_f32()).collect();
+            ArrayData::F32(rows(&shape, order, values))
+        }
         (TypeChar::Float, 4) => ArrayData::F32(rows(&shape, order, take!(f32))),
         (TypeChar::Float, 8) => ArrayData::F64(rows(&shape, order, take!(f64))),
         (TypeChar::Int, 1) => ArrayData::I8(rows(&shape, order, take!(i8))),

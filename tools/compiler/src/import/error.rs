@@ -111,7 +111,7 @@ pub enum ImportError {
     NotFinite {
         /// The tensor.
         tensor: String,
-        /// `NaN`, `inf` or `-inf`.
+        /// `NaN`, `inf` or `-inf`, or what is beyond float32.
         value: String,
         /// Flat row-major index.
         index: usize,

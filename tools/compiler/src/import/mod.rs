@@ -11,7 +11,7 @@ mod check;
 mod constants;
 mod dequantize;
 mod dimensions;
-mod empty_lists;
+mod empty;
 mod error;
 mod external;
 mod facts;
@@ -21,6 +21,7 @@ mod inline;
 mod integer;
 mod node;
 mod pad;
+mod plain;
 mod qlinear;
 mod reference;
 mod tensor;
@@ -34,7 +35,7 @@ pub use facts::Fact;
 pub use node::{Attribute, OnnxNode};
 pub use reference::{Reference, TractBackend};
 
-use crate::array::Array;
+use crate::array::{Array, RealType};
 use crate::graph::Quantization;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -77,6 +78,8 @@ pub struct Imported {
     /// What constants were quantized with, by ONNX tensor, in models whose activations are quantized as well. The facts
     /// have their real values.
     pub quantizations: BTreeMap<String, Quantization>,
+    /// Inputs and outputs whose real numbers have another width in the file.
+    pub real_types: BTreeMap<String, RealType>,
     /// With fixed dimensions and all weights inside.
     proto: ModelProto,
 }
@@ -127,12 +130,13 @@ fn from_proto(
     options: &ImportOptions,
 ) -> Result<Imported, ImportError> {
     let opset = check::versions(&proto)?;
+    let real_types = plain::tensors(&mut proto)?;
     inline::functions(&mut proto)?;
     let Some(graph) = &mut proto.graph else {
         return Err(ImportError::NotOnnx { path: stem.into(), reason: "it has no graph".into() });
     };
     check::sort(graph)?;
-    empty_lists::fix(graph);
+    empty::lists(graph);
     qlinear::to_qdq(graph);
     integer::to_real(graph);
     qlinear::fold_scales(graph);
@@ -149,6 +153,7 @@ fn from_proto(
     let mut analysis = facts::analyse(&proto, &weights)?;
     while inline::branches(&mut proto, &analysis.facts, &mut weights)?
         || pad::spell_out_axes(&mut proto, &analysis.facts, &mut weights)
+        || proto.graph.as_mut().is_some_and(|graph| empty::leave_out(graph, &analysis.facts))
     {
         analysis = facts::analyse(&proto, &weights)?;
     }
@@ -184,6 +189,7 @@ fn from_proto(
         n_parameters,
         declared,
         quantizations,
+        real_types,
         proto,
     })
 }

@@ -3,6 +3,7 @@
 use super::ImportError;
 use super::guard::explain;
 use crate::array::{Array, ArrayData};
+use half::{bf16, f16};
 use tinfer::tensor::ElementType;
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -47,7 +48,8 @@ pub(super) fn element_type(code: i32) -> Option<ElementType> {
 
 /// The array of a weight whose data are inside the protobuf, checked against its dimensions.
 ///
-/// `Ok(None)` for types that we have no array for (strings, float16): whoever needs them says so.
+/// Half precision becomes float32. `Ok(None)` for types that we have no array for (strings, uint16): whoever needs them says
+/// so.
 pub(super) fn array(proto: &TensorProto) -> Result<Option<Array>, ImportError> {
     let shape = dimensions(proto)?;
     let n: usize = shape.iter().product();
@@ -97,8 +99,23 @@ pub(super) fn array(proto: &TensorProto) -> Result<Option<Array>, ImportError> {
             let what = format!("of element type {}", type_name(proto.data_type));
             return Err(ImportError::UnsupportedFeature { place: format!("weight '{}'", proto.name), what });
         }
+        Ok(half @ (DataType::Float16 | DataType::Bfloat16)) => {
+            let bits = match (!raw.is_empty()).then(|| raw.as_chunks::<2>()) {
+                Some((_, [_, ..])) => return Err(wrong_size(2 * n, raw.len())),
+                Some((words, [])) => words.iter().map(|&word| u16::from_le_bytes(word)).collect(),
+                None => proto.int32_data.iter().map(|&word| word as u16).collect::<Vec<u16>>(),
+            };
+            if bits.len() != n {
+                return Err(wrong_size(2 * n, 2 * bits.len()));
+            }
+            let real = |bits: u16| match half {
+                DataType::Float16 => f16::from_bits(bits).to_f32(),
+                _ => bf16::from_bits(bits).to_f32(),
+            };
+            ArrayData::F32(bits.into_iter().map(real).collect())
+        }
         // Their sizes are checked as well: tract would take them unseen.
-        Ok(DataType::Float16 | DataType::Bfloat16 | DataType::Uint16) if !raw.is_empty() && raw.len() != 2 * n => {
+        Ok(DataType::Uint16) if !raw.is_empty() && raw.len() != 2 * n => {
             return Err(wrong_size(2 * n, raw.len()));
         }
         Ok(DataType::Uint32) if !raw.is_empty() && raw.len() != 4 * n => return Err(wrong_size(4 * n, raw.len())),

@@ -1,5 +1,6 @@
 //! Every refusal with its words, dimensions, facts, and the reference.
 
+mod plain;
 mod rewrites;
 
 use super::build::{Attr, Dim, ModelBuilder};

@@ -3,7 +3,7 @@
 use super::quantized::OnGrid;
 use super::{Refusal, Unsupported, fold, quantized, steps};
 use crate::array::{Array, ArrayData};
-use crate::graph::{Constant, Graph, Grid, Node, Operator, Origin, Port, Quantization, Tensor, TensorId};
+use crate::graph::{Constant, Graph, Grid, Move, Node, Operator, Origin, Port, Quantization, Tensor, TensorId};
 use crate::import::{Attribute, Fact, Imported, Interface, OnnxNode};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -88,6 +88,7 @@ impl<'a> Lowering<'a> {
         for output in &self.imported.outputs {
             match self.operand(&output.name) {
                 Ok(id) => {
+                    let id = self.written(id);
                     let mut port = port(output, id);
                     let tensor = self.graph.tensor(id);
                     if output.element_type.is_none() || output.shape.is_empty() {
@@ -113,6 +114,20 @@ impl<'a> Lowering<'a> {
         }
         self.graph.compact();
         (self.graph, None)
+    }
+
+    /// What a port may hold: a constant is copied to memory by a step.
+    fn written(&mut self, id: TensorId) -> TensorId {
+        let tensor = self.graph.tensor(id).clone();
+        if tensor.constant.is_none() {
+            return id;
+        }
+        let n_axes = tensor.shape.len();
+        let name = format!("{}/written", tensor.name);
+        let copy = self.graph.add_tensor(Tensor { name: name.clone(), constant: None, quantization: None, ..tensor });
+        let whole = Move::Slice { starts: vec![0; n_axes], steps: vec![1; n_axes] };
+        self.push(name, "Identity", Operator::Move(whole), vec![id], copy);
+        copy
     }
 
     /// The tensor that holds an ONNX tensor; a known value becomes a constant.

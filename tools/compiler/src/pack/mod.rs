@@ -22,6 +22,7 @@ mod windows;
 mod tests;
 
 use crate::aligned::AlignedBytes;
+use crate::array::RealType;
 use crate::cost::Estimate;
 use crate::graph::{Graph, Operator, Origin, Port, Tensor};
 use crate::plan::Planned;
@@ -54,6 +55,8 @@ pub struct PackOptions {
     pub licence: Option<String>,
     /// SHA-256 of the ONNX file.
     pub onnx_digest: Option<[u8; 32]>,
+    /// Inputs and outputs whose real numbers have another width in the ONNX file.
+    pub real_types: BTreeMap<String, RealType>,
     /// How pictures become inputs, by input name.
     pub preprocess: BTreeMap<String, ImagePreprocess>,
 }
@@ -272,6 +275,11 @@ fn documentation(image: &mut ImageBuilder, graph: &Graph, planned: &Planned, opt
         })
         .collect();
     image.doc(Key::Layers, lines.join("\n").as_bytes());
+    if !options.real_types.is_empty() {
+        let line = |(name, real): (&String, &RealType)| format!("{}\t{}", clean(name), real.name());
+        let lines: Vec<String> = options.real_types.iter().map(line).collect();
+        image.doc(Key::RealTypes, lines.join("\n").as_bytes());
+    }
     if !options.labels.is_empty() {
         image.doc(Key::Labels, options.labels.join("\n").as_bytes());
     }

@@ -1,5 +1,7 @@
-//! Lists of axes that come from outside and have no element: they are known.
+//! Tensors without elements, which no image has: lists of axes that come from outside, and what adds nothing to a Concat.
 
+use super::Fact;
+use std::collections::BTreeMap;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
 use tract_onnx::pb::type_proto::Value as TypeValue;
@@ -7,7 +9,7 @@ use tract_onnx::pb::{GraphProto, TensorProto, ValueInfoProto};
 
 /// Makes constants of inputs that are int64 lists of length 0 and that reductions alone read, as their axes. (An image has
 /// no tensor without elements. Elsewhere exporters write 0 for a first dimension that is free.)
-pub(super) fn fix(graph: &mut GraphProto) {
+pub(super) fn lists(graph: &mut GraphProto) {
     let is_axes = |name: &str| {
         let mut readers = graph.node.iter().filter(|n| n.input.iter().any(|i| i == name)).peekable();
         let reads_axes = |n: &tract_onnx::pb::NodeProto| {
@@ -23,6 +25,19 @@ pub(super) fn fix(graph: &mut GraphProto) {
             graph.initializer.push(TensorProto { name, dims: vec![0], data_type, ..Default::default() });
         }
     }
+}
+
+/// Takes operands without elements out of every Concat that has others. Whether it found one.
+pub(super) fn leave_out(graph: &mut GraphProto, facts: &BTreeMap<String, Fact>) -> bool {
+    let mut changed = false;
+    for node in graph.node.iter_mut().filter(|n| n.op_type == "Concat" && n.domain.is_empty()) {
+        let is_empty = |name: &String| facts.get(name).is_some_and(|fact| fact.shape.contains(&0));
+        if node.input.iter().any(is_empty) && !node.input.iter().all(is_empty) {
+            node.input.retain(|name| !is_empty(name));
+            changed = true;
+        }
+    }
+    changed
 }
 
 fn is_empty_list(info: &ValueInfoProto) -> bool {
