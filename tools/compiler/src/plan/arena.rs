@@ -14,11 +14,15 @@
 //!    best one.
 //! 4. If the bound is not met, a search that is exact within its budget: [`super::search`].
 //!
+//! Both have a budget of work, so that thousands of buffers cost seconds: the arena is then further above its bound, and
+//! says so.
+//!
 //! All sizes are in units of [`ARENA_ALIGNMENT`](super::ARENA_ALIGNMENT).
 
 use super::Effort;
 use super::lifetimes::{Buffer, Kind, Overlap, saved_units};
 use super::search::{Outcome, Problem, Search};
+use std::collections::{BTreeSet, HashSet};
 
 /// Offsets of all buffers and what is known about their quality.
 pub(super) struct Arrangement {
@@ -42,16 +46,21 @@ pub(super) fn arrange(buffers: &[Buffer], overlaps: &[Overlap], effort: Effort) 
     }
     let mut best: Option<(Vec<usize>, usize)> = None;
     let mut is_exhausted = all_tried;
-    let mut seen: Vec<Vec<usize>> = Vec::new();
+    let mut seen: BTreeSet<Vec<usize>> = BTreeSet::new();
+    let mut greedy_work = GREEDY_WORK;
     for choice in &choices {
+        if greedy_work == 0 {
+            is_exhausted = false;
+            break;
+        }
         let body_of = bodies(buffers, overlaps, choice);
         if seen.contains(&body_of) {
             continue;
         }
         let problem = Problem::new(buffers, overlaps, &body_of);
-        seen.push(body_of);
+        seen.insert(body_of);
         let target = best.as_ref().map_or(usize::MAX, |b| b.1);
-        let (offsets, size) = problem.greedy(live_bound);
+        let (offsets, size) = problem.greedy(live_bound, &mut greedy_work);
         if size < target {
             best = Some((problem.of_buffers(&offsets), size));
         }
@@ -106,17 +115,16 @@ fn choices(overlaps: &[Overlap]) -> (Vec<Vec<usize>>, bool) {
 /// all that are live at once may.
 fn bodies(buffers: &[Buffer], overlaps: &[Overlap], taken: &[usize]) -> Vec<usize> {
     let mut body_of: Vec<usize> = (0..buffers.len()).collect();
-    let may = |a: usize, b: usize| {
-        !buffers[a].is_live_with(&buffers[b])
-            || overlaps.iter().any(|o| {
-                matches!(o.kind, Kind::Together) && [(o.input, o.output), (o.output, o.input)].contains(&(a, b))
-            })
-    };
+    let mut members: Vec<Vec<usize>> = (0..buffers.len()).map(|i| vec![i]).collect();
+    let together = overlaps.iter().filter(|o| o.kind == Kind::Together);
+    let together: HashSet<(usize, usize)> = together.flat_map(|o| [(o.input, o.output), (o.output, o.input)]).collect();
+    let may = |a: usize, b: usize| !buffers[a].is_live_with(&buffers[b]) || together.contains(&(a, b));
     for overlap in taken.iter().map(|&i| &overlaps[i]) {
         let (from, to) = (body_of[overlap.output], body_of[overlap.input]);
-        let members = |body: usize| (0..buffers.len()).filter(|&i| body_of[i] == body).collect::<Vec<_>>();
-        if from != to && members(from).iter().all(|&a| members(to).iter().all(|&b| may(a, b))) {
-            body_of.iter_mut().filter(|b| **b == from).for_each(|b| *b = to);
+        if from != to && members[from].iter().all(|&a| members[to].iter().all(|&b| may(a, b))) {
+            let moved = std::mem::take(&mut members[from]);
+            moved.iter().for_each(|&b| body_of[b] = to);
+            members[to].extend(moved);
         }
     }
     body_of
@@ -124,5 +132,7 @@ fn bodies(buffers: &[Buffer], overlaps: &[Overlap], taken: &[usize]) -> Vec<usiz
 
 /// Most choices of which every combination is tried.
 const MOST_CHOICES: usize = 5;
+/// Neighbours that greedy placements look at, over all choices: about a second.
+const GREEDY_WORK: usize = 60_000_000;
 /// Nodes of the search times number of buffers: about a second.
 const SEARCH_WORK: usize = 3_000_000;

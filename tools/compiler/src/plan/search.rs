@@ -10,6 +10,7 @@
 //! Hardware-Accelerated Machine Learning", ASPLOS 2023.
 
 use super::lifetimes::{Buffer, Kind, Overlap};
+use std::collections::HashMap;
 
 /// Bodies to be placed.
 pub(super) struct Problem {
@@ -48,18 +49,23 @@ impl Problem {
         names.sort_unstable();
         names.dedup();
         let body_of: Vec<usize> = body_of.iter().map(|b| names.binary_search(b).unwrap_or(0)).collect();
-        let members: Vec<Vec<usize>> =
-            (0..names.len()).map(|b| (0..buffers.len()).filter(|&i| body_of[i] == b).collect()).collect();
+        let mut members: Vec<Vec<usize>> = vec![Vec::new(); names.len()];
+        body_of.iter().enumerate().for_each(|(i, &b)| members[b].push(i));
+        let leads = overlaps.iter().filter_map(|o| match o.kind {
+            Kind::Lead { units } => Some(((o.output, o.input), units)),
+            Kind::Together => None,
+        });
+        // The first one of a pair counts.
+        let mut lead_of: HashMap<(usize, usize), usize> = HashMap::new();
+        leads.for_each(|(pair, units)| {
+            lead_of.entry(pair).or_insert(units);
+        });
         // Where the first of two buffers is below the second.
         let gap_of_buffers = |low: usize, high: usize| {
             if !buffers[low].is_live_with(&buffers[high]) {
                 return None;
             }
-            let lead = overlaps.iter().find_map(|o| match o.kind {
-                Kind::Lead { units } if (o.output, o.input) == (low, high) => Some(units),
-                _ => None,
-            });
-            Some(lead.unwrap_or(buffers[low].units()))
+            Some(lead_of.get(&(low, high)).copied().unwrap_or(buffers[low].units()))
         };
         let gap = |low: usize, high: usize| {
             let pairs = members[low].iter().flat_map(|&l| members[high].iter().map(move |&h| (l, h)));
@@ -109,7 +115,9 @@ impl Problem {
     }
 
     /// The best of several orders, improved by random exchanges until `target` is met.
-    pub fn greedy(&self, target: usize) -> (Vec<usize>, usize) {
+    /// Takes what it does from `work`, at least one order's worth.
+    pub fn greedy(&self, target: usize, work: &mut usize) -> (Vec<usize>, usize) {
+        let of_order = self.neighbours.iter().map(Vec::len).sum::<usize>() + self.neighbours.len();
         let length = |i: usize| self.lives[i].1 - self.lives[i].0 + 1;
         let pressure = |i: usize| -> usize { self.neighbours[i].iter().map(|n| self.sizes[n.body]).sum() };
         type Key<'a> = Box<dyn Fn(usize) -> (usize, usize) + 'a>;
@@ -127,6 +135,10 @@ impl Problem {
         for key in keys {
             let mut order: Vec<usize> = (0..self.sizes.len()).collect();
             order.sort_by_key(|&i| std::cmp::Reverse(key(i)));
+            if *work == 0 && best.is_some() {
+                break;
+            }
+            *work = work.saturating_sub(of_order);
             let offsets = self.first_fit(&order);
             let size = self.size(&offsets);
             if best.as_ref().is_none_or(|b| size < b.2) {
@@ -143,9 +155,10 @@ impl Problem {
             (random % n.max(1)) as usize
         };
         for _ in 0..EXCHANGES {
-            if size <= target {
+            if size <= target || *work == 0 {
                 break;
             }
+            *work = work.saturating_sub(of_order);
             let (a, b) = (next(), next());
             order.swap(a, b);
             let trial = self.first_fit(&order);
