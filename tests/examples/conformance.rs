@@ -12,6 +12,7 @@ use tinfer::tensor::MAX_RANK;
 use tinfer_compiler::array::{Array, NamedArray};
 use tinfer_compiler::engine::{OnnxEngine, float_image};
 use tinfer_compiler::error::CompileError;
+use tinfer_compiler::import::ImportOptions;
 use tinfer_compiler::import::case::{Outline, outline, tensor_file};
 use tinfer_compiler::runner::ImageRunner;
 use tinfer_compiler::samples::Sample;
@@ -110,7 +111,7 @@ struct Answer {
 /// As `tinfer run MODEL.onnx` does.
 fn as_file(path: &Path, inputs: &[NamedArray]) -> Result<Answer, Stop> {
     let refused = |e: CompileError| Stop::Refused(e.to_string());
-    let mut engine = OnnxEngine::open(path, &[]).map_err(refused)?;
+    let mut engine = OnnxEngine::open(path, &ImportOptions::default()).map_err(refused)?;
     let names: Vec<String> = engine.signature.outputs.iter().map(|o| o.name.clone()).collect();
     let results = engine.run(&Sample { name: String::new(), inputs: inputs.to_vec(), label: None }).map_err(refused)?;
     let outputs = names.iter().zip(results).map(|(name, array)| NamedArray::new(name, array)).collect();
@@ -119,7 +120,7 @@ fn as_file(path: &Path, inputs: &[NamedArray]) -> Result<Answer, Stop> {
 
 /// Converts to float32, and runs the image.
 fn in_image(path: &Path, inputs: &[NamedArray]) -> Result<Answer, Stop> {
-    let image = float_image(path, &[], &mut |_| {}).map_err(|e| Stop::Refused(e.to_string()))?;
+    let image = float_image(path, &ImportOptions::default(), &mut |_| {}).map_err(|e| Stop::Refused(e.to_string()))?;
     let failed = |e: &dyn std::fmt::Display| Stop::Failed(e.to_string());
     let mut runner = ImageRunner::new(&image).map_err(|e| failed(&e))?;
     let given = runner.inputs().iter().map(|port| {

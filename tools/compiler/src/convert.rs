@@ -122,7 +122,7 @@ pub struct ConvertRequest {
     /// The ONNX file.
     pub model: PathBuf,
     /// Numbers of free dimensions.
-    pub dims: Vec<(String, usize)>,
+    pub import: ImportOptions,
     /// What it will run on.
     pub target: Target,
     /// Number format.
@@ -154,7 +154,7 @@ impl ConvertRequest {
     pub fn new(model: impl Into<PathBuf>, target: Target, precision: Precision) -> Self {
         ConvertRequest {
             model: model.into(),
-            dims: Vec::new(),
+            import: ImportOptions::default(),
             target,
             precision,
             calibration: None,
@@ -400,7 +400,7 @@ struct Stages {
 impl Stages {
     fn run(request: &ConvertRequest, last: Stage, progress: &mut dyn FnMut(Progress)) -> Result<Self, CompileError> {
         progress(Progress { stage: "reading", done: 0, total: 1 });
-        let imported = import(&request.model, &ImportOptions { dims: request.dims.clone() })?;
+        let imported = import(&request.model, &request.import)?;
         let about = ModelToml::beside(&request.model)?;
         Self::of(request, imported, about, last, progress)
     }

@@ -121,8 +121,8 @@ impl OnnxEngine {
     ///
     /// # Errors
     /// [`CompileError::Import`], [`CompileError::ModelToml`]
-    pub fn open(path: &Path, dims: &[(String, usize)]) -> Result<Self, CompileError> {
-        let imported = import(path, &ImportOptions { dims: dims.to_vec() })?;
+    pub fn open(path: &Path, options: &ImportOptions) -> Result<Self, CompileError> {
+        let imported = import(path, options)?;
         Ok(OnnxEngine { signature: Signature::of_onnx(path, &imported)?, imported, chosen: None })
     }
 
@@ -130,8 +130,8 @@ impl OnnxEngine {
     ///
     /// # Errors
     /// As [`OnnxEngine::open`]; [`CompileError::Import`] for a form that tract computes otherwise than ONNX.
-    pub fn in_tract(path: &Path, dims: &[(String, usize)]) -> Result<Self, CompileError> {
-        let engine = OnnxEngine::open(path, dims)?;
+    pub fn in_tract(path: &Path, options: &ImportOptions) -> Result<Self, CompileError> {
+        let engine = OnnxEngine::open(path, options)?;
         let backend = TractBackend::new(&engine.imported)?;
         let chosen = Chosen { engine: Engine::Optimized(backend), name: "tract", warning: None };
         Ok(OnnxEngine { chosen: Some(chosen), ..engine })
@@ -201,11 +201,11 @@ fn choose(imported: &Imported, trials: &[Sample]) -> Result<Chosen, CompileError
 /// As [`convert`].
 pub fn float_image(
     path: &Path,
-    dims: &[(String, usize)],
+    import: &ImportOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<AlignedBytes, CompileError> {
     let request = ConvertRequest {
-        dims: dims.to_vec(),
+        import: import.clone(),
         constant_channels: ConstantChannels::Keep,
         agreement: Agreement::Unchecked,
         ..ConvertRequest::new(path.to_path_buf(), Target::Host, Precision::Float32)

@@ -35,7 +35,7 @@ pub struct VerifyRequest {
     /// The image's file, for messages.
     pub image: PathBuf,
     /// Numbers of free dimensions, as for `convert`.
-    pub dims: Vec<(String, usize)>,
+    pub import: ImportOptions,
     /// Samples, with labels for accuracy.
     pub inputs: PathBuf,
     /// Least SQNR of every output in dB; without it 90 for float32 images and 20 for others.
@@ -137,7 +137,7 @@ pub fn verify<E: From<CompileError>>(
 ) -> Result<VerifyReport, E> {
     let conversion = request.conversion.as_deref().map(Conversion::read).transpose()?;
     // What int8 costs is told from what the lowering costs by an image that has only the latter.
-    let float = request.report.as_ref().map(|_| float_image(&request.model, &request.dims, progress));
+    let float = request.report.as_ref().map(|_| float_image(&request.model, &request.import, progress));
     let mut comparison = Setup::new(request, bytes, float.as_ref())?;
     let n = comparison.samples.len();
     for idx in 0..n {
@@ -180,7 +180,7 @@ impl<'i> Setup<'i> {
         bytes: &'i AlignedBytes,
         float: Option<&'i Result<AlignedBytes, CompileError>>,
     ) -> Result<Self, CompileError> {
-        let imported = import(&request.model, &ImportOptions { dims: request.dims.clone() })?;
+        let imported = import(&request.model, &request.import)?;
         let not_an_image = |reason| CompileError::NotAnImage { path: request.image.display().to_string(), reason };
         let runner = ImageRunner::new(bytes).map_err(not_an_image)?;
         let mut warnings = check_same_model(request, &imported, &runner)?;
@@ -421,7 +421,7 @@ mod tests {
         VerifyRequest {
             model: "m.onnx".into(),
             image: "m.tnf".into(),
-            dims: Vec::new(),
+            import: ImportOptions::default(),
             inputs: "x.npz".into(),
             min_sqnr_db: None,
             max_accuracy_drop,

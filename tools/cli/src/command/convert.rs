@@ -1,6 +1,6 @@
 //! `tinfer convert`
 
-use super::{ESTIMATED, bytes, check_output, dimension, estimated, expected, warn, worst_slice};
+use super::{ESTIMATED, Given, bytes, check_output, estimated, expected, warn, worst_slice};
 use crate::answer::{Answer, shortened, table};
 use crate::failure::Failure;
 use crate::progress::Patience;
@@ -57,9 +57,8 @@ pub struct Options {
     /// Quantize in every way, and print what each gives and costs
     #[arg(long)]
     compare_methods: bool,
-    /// Fix a dynamic dimension
-    #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
-    dims: Vec<(String, usize)>,
+    #[command(flatten)]
+    given: Given,
     /// Compute channels that no input changes, too
     #[arg(long)]
     keep_constant_channels: bool,
@@ -88,7 +87,7 @@ pub struct Options {
 pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure> {
     let request = ConvertRequest {
         model: options.model.clone(),
-        dims: options.dims.clone(),
+        import: options.given.import(),
         target: Target::parse(&options.target)?,
         precision: Precision::parse(&options.precision)?,
         calibration: options.calibration.clone(),

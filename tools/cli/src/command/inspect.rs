@@ -1,6 +1,6 @@
 //! `tinfer inspect`
 
-use super::{ESTIMATED, bytes, dimension, estimated, expected, worst_slice};
+use super::{ESTIMATED, Given, bytes, estimated, expected, worst_slice};
 use crate::answer::{Answer, shortened, table};
 use crate::failure::Failure;
 use std::fmt::Write as _;
@@ -15,15 +15,14 @@ pub struct Options {
     /// An ONNX file or a model image
     #[arg(value_name = "MODEL.onnx|IMAGE.tnf")]
     model: PathBuf,
-    /// Fix a dynamic dimension
-    #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
-    dims: Vec<(String, usize)>,
+    #[command(flatten)]
+    given: Given,
 }
 
 pub fn run(options: &Options) -> Result<Answer, Failure> {
     match ModelFile::open(&options.model)? {
         ModelFile::Onnx(path) => {
-            let report = inspect_onnx(&path, &options.dims)?;
+            let report = inspect_onnx(&path, &options.given.import())?;
             Answer::new(onnx_text(&report), &report)
         }
         ModelFile::Image(path, bytes) => {

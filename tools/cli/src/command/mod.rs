@@ -11,10 +11,35 @@ pub mod verify;
 use crate::answer::shortened;
 use crate::failure::Failure;
 use tinfer_compiler::cost::{Estimate, WorstStep};
+use tinfer_compiler::import::ImportOptions;
 use tinfer_compiler::pack::PackedLayer;
 
+/// What a user says about an ONNX file.
+#[derive(clap::Args)]
+pub struct Given {
+    /// Fix a dynamic dimension of an ONNX file
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
+    dims: Vec<(String, usize)>,
+    /// Fix an input of an ONNX file to a value, and fold what follows from it
+    #[arg(long = "input-value", value_name = "NAME=V", value_parser = input_value)]
+    values: Vec<(String, f64)>,
+}
+
+impl Given {
+    /// The same for the reader.
+    pub fn import(&self) -> ImportOptions {
+        ImportOptions { dims: self.dims.clone(), values: self.values.clone() }
+    }
+}
+
+/// `NAME=V` of `--input-value`.
+fn input_value(text: &str) -> Result<(String, f64), String> {
+    let parsed = text.rsplit_once('=').and_then(|(name, v)| Some((name.to_string(), v.parse::<f64>().ok()?)));
+    parsed.filter(|(name, v)| !name.is_empty() && v.is_finite()).ok_or_else(|| "expected NAME=V with a number V".into())
+}
+
 /// `NAME=N` of `--dim`.
-pub fn dimension(text: &str) -> Result<(String, usize), String> {
+fn dimension(text: &str) -> Result<(String, usize), String> {
     let parsed = text.rsplit_once('=').and_then(|(name, n)| Some((name.to_string(), n.parse::<usize>().ok()?)));
     parsed.filter(|(name, n)| !name.is_empty() && *n > 0).ok_or_else(|| "expected NAME=N with N of at least 1".into())
 }
@@ -84,6 +109,11 @@ mod tests {
         assert_eq!(dimension("a=b=4"), Ok(("a=b".into(), 4)));
         for wrong in ["batch", "=3", "batch=0", "batch=-1", "batch=x"] {
             assert!(dimension(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(input_value("sr=16000"), Ok(("sr".into(), 16000.0)));
+        assert_eq!(input_value("a=b=-0.5"), Ok(("a=b".into(), -0.5)));
+        for wrong in ["sr", "=3", "sr=", "sr=x", "sr=inf", "sr=nan"] {
+            assert!(input_value(wrong).is_err(), "{wrong}");
         }
         assert_eq!(bytes(1_234_567), "1,234,567");
         assert_eq!(bytes(12), "12");

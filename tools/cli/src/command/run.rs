@@ -1,6 +1,6 @@
 //! `tinfer run`
 
-use super::{check_output, dimension, warn};
+use super::{Given, check_output, warn};
 use crate::answer::{Answer, table};
 use crate::device;
 use crate::failure::Failure;
@@ -35,9 +35,8 @@ pub struct Options {
     /// Where an image runs: host or emulator:BOARD
     #[arg(long, default_value = "host", value_name = "PLACE")]
     on: String,
-    /// Fix a dynamic dimension of an ONNX file
-    #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
-    dims: Vec<(String, usize)>,
+    #[command(flatten)]
+    given: Given,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -62,13 +61,13 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
             "make an image first: tinfer convert MODEL.onnx -o IMAGE.tnf --target BOARD",
         )),
         (ModelFile::Onnx(path), Some(Backend::Tinfer)) => {
-            let bytes = float_image(&path, &options.dims, &mut |p| patience.note(p))?;
+            let bytes = float_image(&path, &options.given.import(), &mut |p| patience.note(p))?;
             run_image(options, &path, &bytes, &place, patience)
         }
         (ModelFile::Onnx(path), backend) => {
             let mut engine = match backend {
-                Some(_) => OnnxEngine::in_tract(&path, &options.dims)?,
-                None => OnnxEngine::open(&path, &options.dims)?,
+                Some(_) => OnnxEngine::in_tract(&path, &options.given.import())?,
+                None => OnnxEngine::open(&path, &options.given.import())?,
             };
             let signature = engine.signature.clone();
             engine.settle(&signature.load(&options.input)?.ends().map_err(CompileError::from)?)?;

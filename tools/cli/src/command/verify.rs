@@ -1,6 +1,6 @@
 //! `tinfer verify`
 
-use super::{dimension, warn};
+use super::{Given, warn};
 use crate::answer::{Answer, shortened, table};
 use crate::device;
 use crate::failure::Failure;
@@ -34,9 +34,8 @@ pub struct Options {
     /// Samples that the device runs
     #[arg(long, default_value_t = 3, value_name = "N")]
     device_samples: usize,
-    /// Fix a dynamic dimension, as for convert
-    #[arg(long = "dim", value_name = "NAME=N", value_parser = dimension)]
-    dims: Vec<(String, usize)>,
+    #[command(flatten)]
+    given: Given,
     /// Write a page with plots of all this: one file that needs no network
     #[arg(long, value_name = "OUT.html")]
     report: Option<PathBuf>,
@@ -51,7 +50,7 @@ pub fn run(options: &Options, patience: &mut Patience) -> Result<Answer, Failure
     let request = VerifyRequest {
         model: options.model.clone(),
         image,
-        dims: options.dims.clone(),
+        import: options.given.import(),
         inputs: options.inputs.clone(),
         min_sqnr_db: options.min_sqnr,
         max_accuracy_drop: options.max_accuracy_drop.map(|points| points / 100.0),

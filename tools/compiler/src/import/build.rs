@@ -154,7 +154,12 @@ impl ModelBuilder {
     /// As [`ModelBuilder::import`] with `--dim`.
     pub fn import_with(&self, dims: &[(&str, usize)]) -> Result<Imported, ImportError> {
         let dims = dims.iter().map(|(name, n)| (name.to_string(), *n)).collect();
-        from_proto(self.0.clone(), "test", (0, [0; 32]), &ImportOptions { dims })
+        self.import_as(&ImportOptions { dims, ..ImportOptions::default() })
+    }
+
+    /// As [`ModelBuilder::import`] with what a user says.
+    pub fn import_as(&self, options: &ImportOptions) -> Result<Imported, ImportError> {
+        from_proto(self.0.clone(), "test", (0, [0; 32]), options)
     }
 }
 

@@ -168,6 +168,24 @@ pub enum ImportError {
         /// The names that exist.
         known: Vec<String>,
     },
+    /// An `--input-value` for an input that the model has not.
+    #[error("no input is called '{name}'")]
+    UnknownInput {
+        /// The name given.
+        name: String,
+        /// The inputs that there are.
+        known: Vec<String>,
+    },
+    /// An `--input-value` that is no value of the input's type.
+    #[error("input '{name}' is {element_type}, {value} is no value of it")]
+    InputValue {
+        /// The input.
+        name: String,
+        /// The value given.
+        value: f64,
+        /// The input's element type.
+        element_type: &'static str,
+    },
     /// External data outside the model's folder.
     #[error("external data of weight '{tensor}' is at '{location}', outside of the model's folder")]
     ExternalOutside {
@@ -231,6 +249,8 @@ impl ImportError {
             TooLarge { .. } => "tensor-too-large",
             FreeDimension { .. } => "free-dimension",
             UnknownDimension { .. } => "unknown-dimension",
+            UnknownInput { .. } => "unknown-input",
+            InputValue { .. } => "input-value",
             ExternalOutside { .. } => "external-data-outside",
             ExternalUnreadable { .. } => "external-data-unreadable",
             Reference { .. } => "reference-failed",
@@ -271,6 +291,8 @@ impl ImportError {
                 "the model has no free dimension: leave --dim away".into()
             }
             UnknownDimension { known, .. } => format!("the model's free dimensions are {}", known.join(", ")),
+            UnknownInput { known, .. } => format!("the model's inputs are {}", known.join(", ")),
+            InputValue { .. } => "give a number that the type has".into(),
             ExternalOutside { .. } => "put the data file beside the model and export it with a plain file name".into(),
             ExternalUnreadable { .. } => "copy the data file of the model beside it".into(),
             Reference { .. } => "simplify the model (onnxsim) or export it with another operator set".into(),

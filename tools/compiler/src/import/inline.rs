@@ -5,8 +5,8 @@
 
 use super::{Fact, ImportError, tensor};
 use crate::array::Array;
-use std::collections::{BTreeMap, HashMap};
-use tract_onnx::pb::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use tract_onnx::pb::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 
 /// Replaces every call of a function that the file defines (ONNX IR, section "Functions").
 ///
@@ -152,6 +152,7 @@ fn taken(branch: GraphProto, node: &NodeProto) -> (Vec<NodeProto>, Vec<tract_onn
             name: if n.name.is_empty() { String::new() } else { format!("{prefix}/{}", n.name) },
             input: n.input.iter().map(rename).collect(),
             output: n.output.iter().map(rename).collect(),
+            attribute: n.attribute.iter().map(|a| captured(a, &names)).collect(),
             ..n.clone()
         })
         .collect();
@@ -166,6 +167,54 @@ fn taken(branch: GraphProto, node: &NodeProto) -> (Vec<NodeProto>, Vec<tract_onn
         proto.name = names.get(&proto.name).unwrap_or(&proto.name).clone();
     }
     (nodes, initializers)
+}
+
+/// An attribute whose graphs read tensors of the graph around them by these new names. (Names inside are never those of
+/// tensors outside.)
+fn captured(attribute: &AttributeProto, names: &HashMap<String, String>) -> AttributeProto {
+    let mut attribute = attribute.clone();
+    for graph in attribute.g.iter_mut().chain(&mut attribute.graphs) {
+        for name in graph.node.iter_mut().flat_map(|n| &mut n.input) {
+            if let Some(new) = names.get(name) {
+                name.clone_from(new);
+            }
+        }
+        for output in &mut graph.output {
+            if let Some(new) = names.get(&output.name) {
+                output.name.clone_from(new);
+            }
+        }
+        for node in &mut graph.node {
+            node.attribute = node.attribute.iter().map(|a| captured(a, names)).collect();
+        }
+    }
+    attribute
+}
+
+/// The model without branches and what depends on them: what decides which one is taken is before them.
+pub(super) fn before_branches(proto: &ModelProto) -> Option<ModelProto> {
+    let graph = proto.graph.as_ref()?;
+    let mut behind: HashSet<&str> = HashSet::new();
+    let mut nodes = Vec::new();
+    // Nodes are in the order of execution.
+    for node in &graph.node {
+        let is_branch = node.op_type == "If" && node.domain.is_empty();
+        if is_branch || node.input.iter().any(|i| behind.contains(&**i)) {
+            behind.extend(node.output.iter().map(|o| &**o));
+        } else {
+            nodes.push(node.clone());
+        }
+    }
+    if behind.is_empty() {
+        return None;
+    }
+    let mut output: Vec<_> = graph.output.iter().filter(|o| !behind.contains(&*o.name)).cloned().collect();
+    if output.is_empty() {
+        let name = nodes.last().and_then(|n| n.output.first()).or(graph.input.first().map(|i| &i.name))?.clone();
+        output.push(ValueInfoProto { name, ..ValueInfoProto::default() });
+    }
+    let graph = GraphProto { node: nodes, output, ..graph.clone() };
+    Some(ModelProto { graph: Some(graph), ..proto.clone() })
 }
 
 /// Functions that call functions.

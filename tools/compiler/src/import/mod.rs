@@ -16,6 +16,7 @@ mod error;
 mod external;
 mod facts;
 mod file;
+mod given;
 mod guard;
 mod inline;
 mod integer;
@@ -48,6 +49,8 @@ use tract_onnx::pb::ModelProto;
 pub struct ImportOptions {
     /// Numbers of free dimensions by symbol, or by `input:axis`.
     pub dims: Vec<(String, usize)>,
+    /// Inputs that are constants, by name: every element has this value.
+    pub values: Vec<(String, f64)>,
 }
 
 /// A checked ONNX model with fixed dimensions.
@@ -144,12 +147,22 @@ fn from_proto(
     let mut weights = check::weights(graph)?;
     check::sizes(graph, &weights)?;
     let declared = dimensions::declared(graph);
-    let inputs = dimensions::fix(graph, opset, &options.dims)?;
+    let mut inputs = dimensions::fix(graph, opset, &options.dims)?;
+    given::values(graph, &mut inputs, &mut weights, &options.values)?;
     let batches: Vec<bool> = graph.output.iter().map(dimensions::may_batch).collect();
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let name = if graph.name.is_empty() { stem.to_string() } else { graph.name.clone() };
     let n_parameters =
         weights.values().filter(|w| w.shape.len() > 1 || w.n_elements() > 1).map(|w| w.n_elements() as u64).sum();
+    while let Some(before) = inline::before_branches(&proto) {
+        let facts = facts::analyse(&before, &weights)?.facts;
+        if !inline::branches(&mut proto, &facts, &mut weights)? {
+            break;
+        }
+        if let Some(graph) = &mut proto.graph {
+            check::sort(graph)?;
+        }
+    }
     let mut analysis = facts::analyse(&proto, &weights)?;
     while inline::branches(&mut proto, &analysis.facts, &mut weights)?
         || pad::spell_out_axes(&mut proto, &analysis.facts, &mut weights)

@@ -65,8 +65,8 @@ impl From<Unsupported> for UnsupportedReport {
 ///
 /// # Errors
 /// [`CompileError::Import`] for a file that is no usable model.
-pub fn inspect_onnx(path: &Path, dims: &[(String, usize)]) -> Result<OnnxReport, CompileError> {
-    let imported = import(path, &ImportOptions { dims: dims.to_vec() })?;
+pub fn inspect_onnx(path: &Path, options: &ImportOptions) -> Result<OnnxReport, CompileError> {
+    let imported = import(path, options)?;
     let mut operators = BTreeMap::new();
     for node in &imported.nodes {
         *operators.entry(node.operator.clone()).or_default() += 1;

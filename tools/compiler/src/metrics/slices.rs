@@ -150,14 +150,16 @@ impl Slices {
         }
         let least_peak = self.whole.peak * DEAD;
         let rounding = if self.is_off_grid { 0.0 } else { 1.01 * self.step.unwrap_or_default() };
-        let slice = |axis: Option<usize>, index: usize, part: &Part| {
+        let is_lost = |part: &Part| part.is_broken || (part.max_abs_error > rounding && part.is_lost());
+        let slice = |axis: Option<usize>, index: usize, part: &Part, is_forgiven: bool| {
             let sqnr_db = part.sqnr_db().clamp(-200.0, 200.0);
-            let has_signal = !part.is_broken && (part.max_abs_error <= rounding || !part.is_lost());
+            let has_signal = !is_lost(part) || (is_forgiven && part.varies());
             let slice = Slice { axis, index, sqnr_db, has_signal };
             let is_awake = part.peak > least_peak && part.peak >= AWAKE * part.known_peak;
             (part.is_broken || (part.n >= LEAST_VALUES && is_awake)).then_some(slice)
         };
         let parts = self.axes.iter().flat_map(|(axis, parts)| {
+            let n = parts.len();
             let most = parts.iter().map(Part::deviation).fold(0.0, f64::max);
             let relation = if self.has_other_sum { self.parts } else { Parts::Shares };
             let least = match relation {
@@ -166,9 +168,11 @@ impl Slices {
                 Parts::Apart => 0.0,
             };
             let parts = parts.iter().enumerate().filter(move |(_, part)| part.is_broken || part.deviation() >= least);
-            parts.filter_map(move |(i, part)| slice(Some(*axis), i, part))
+            // One noisy number in many, as of a state, is what quantization costs.
+            let is_forgiven = parts.clone().filter(|(_, part)| is_lost(part)).count() <= n / MANY;
+            parts.filter_map(move |(i, part)| slice(Some(*axis), i, part, is_forgiven))
         });
-        slice(None, 0, &self.whole).into_iter().chain(parts).collect()
+        slice(None, 0, &self.whole, false).into_iter().chain(parts).collect()
     }
 
     /// The part with the least SQNR, those without signal before all others.
@@ -289,13 +293,17 @@ impl Part {
         (self.signal / n - (self.sum / n).powi(2)).max(0.0).sqrt()
     }
 
+    /// Whether there are several values.
+    fn varies(&self) -> bool {
+        !self.is_broken && self.found_bounds[0] < self.found_bounds[1]
+    }
+
     /// One value where the reference has many, or something else than the reference.
     fn is_lost(&self) -> bool {
         let varies = self.deviation() > VARIES * (self.signal / self.n.max(1) as f64).sqrt();
-        let is_constant = self.found_bounds[0] == self.found_bounds[1];
         let lengths = (self.signal * self.found).sqrt();
         let cosine = if lengths > 0.0 { self.product / lengths } else { 0.0 };
-        (is_constant && varies) || (self.sqnr_db() < NO_SIGNAL_DB && cosine < NO_SIGNAL_COSINE)
+        (!self.varies() && varies) || (self.sqnr_db() < NO_SIGNAL_DB && cosine < NO_SIGNAL_COSINE)
     }
 }
 
@@ -304,6 +312,8 @@ const NO_SIGNAL_DB: f64 = 3.0;
 const NO_SIGNAL_COSINE: f64 = 0.7;
 /// Deviation over size from which on values vary: a constant can be within 30 dB of what varies less.
 const VARIES: f64 = 0.03;
+/// One part in so many may be noise.
+const MANY: usize = 64;
 /// More shares than these are places, or classes whose sizes compare.
 const MOST_SHARES: usize = 8;
 /// What varies less than this beside another share tells that nothing is there: a few steps of 1/256.

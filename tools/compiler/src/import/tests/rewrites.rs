@@ -89,17 +89,16 @@ fn a_default_of_a_function_that_is_not_read_is_refused() {
 }
 
 /// `y = Neg(x)` if the condition holds, `y = x` (named as outside) if not.
+fn branch(nodes: Vec<NodeProto>, output: &str) -> GraphProto {
+    let output = ValueInfoProto { name: output.into(), ..ValueInfoProto::default() };
+    GraphProto { node: nodes, output: vec![output], ..GraphProto::default() }
+}
+
+fn graph(name: &str, g: GraphProto) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: AttributeType::Graph as i32, g: Some(g), ..AttributeProto::default() }
+}
+
 fn with_if(condition: bool) -> ModelBuilder {
-    let branch = |nodes: Vec<NodeProto>, output: &str| {
-        let output = ValueInfoProto { name: output.into(), ..ValueInfoProto::default() };
-        GraphProto { node: nodes, output: vec![output], ..GraphProto::default() }
-    };
-    let graph = |name: &str, g: GraphProto| AttributeProto {
-        name: name.into(),
-        r#type: AttributeType::Graph as i32,
-        g: Some(g),
-        ..AttributeProto::default()
-    };
     let mut b = ModelBuilder::new(17).input("x", &[1, 3]).output("y");
     b = b.weight("yes", Array::new(vec![], ArrayData::Bool(vec![u8::from(condition)])));
     let taken = branch(vec![node("Abs", "", &["x"], &["t"], vec![]), node("Neg", "", &["t"], &["r"], vec![])], "r");
@@ -115,6 +114,72 @@ fn branches_of_known_conditions_are_taken() {
         assert_eq!(imported.nodes.iter().map(|n| &*n.operator).collect::<Vec<_>>(), operators);
         assert_eq!(imported.facts["y"].shape, [1, 3]);
     }
+}
+
+/// `y = rate == 8 ? -x : (last axis of |x| is 3 ? |x| : x)`: the inner branch reads what the outer one computes.
+fn with_nested_if() -> ModelBuilder {
+    let one = |name: &str, i: i64| (name.to_string(), Array::new(vec![1], ArrayData::I64(vec![i])));
+    let mut b = ModelBuilder::new(17).input("x", &[1, 3]).output("y");
+    for (name, array) in [one("eight", 8), one("three", 3), one("last", 1)] {
+        b = b.weight(&name, array);
+    }
+    let rate = b.graph().input[0].clone();
+    b.graph().input.push(ValueInfoProto { name: "rate".into(), ..rate });
+    let inner = vec![
+        node("Abs", "", &["x"], &["a"], vec![]),
+        node("Shape", "", &["a"], &["shape"], vec![]),
+        node("Gather", "", &["shape", "last"], &["n"], vec![]),
+        node("Equal", "", &["n", "three"], &["is_three"], vec![]),
+        node(
+            "If",
+            "",
+            &["is_three"],
+            &["o"],
+            vec![
+                graph("then_branch", branch(vec![node("Identity", "", &["a"], &["t"], vec![])], "t")),
+                graph("else_branch", branch(vec![node("Identity", "", &["x"], &["e"], vec![])], "e")),
+            ],
+        ),
+    ];
+    let integer = AttributeProto { name: "to".into(), r#type: AttributeType::Int as i32, i: 7, ..Default::default() };
+    let zero =
+        AttributeProto { name: "keepdims".into(), r#type: AttributeType::Int as i32, i: 0, ..Default::default() };
+    b.graph().node.extend([
+        node("ReduceMax", "", &["rate"], &["top"], vec![zero]),
+        node("Cast", "", &["top"], &["whole"], vec![integer]),
+        node("Equal", "", &["whole", "eight"], &["is_eight"], vec![]),
+        node(
+            "If",
+            "",
+            &["is_eight"],
+            &["y"],
+            vec![
+                graph("then_branch", branch(vec![node("Neg", "", &["x"], &["m"], vec![])], "m")),
+                graph("else_branch", branch(inner, "o")),
+            ],
+        ),
+    ]);
+    b
+}
+
+#[test]
+fn inputs_of_given_value_decide_branches_in_branches() {
+    let import = |name: &str, value: f64| {
+        let values = vec![(name.to_string(), value)];
+        with_nested_if().import_as(&ImportOptions { values, ..ImportOptions::default() })
+    };
+    let found = |value: f64| {
+        let imported = import("rate", value).unwrap();
+        assert_eq!(imported.inputs.iter().map(|i| &*i.name).collect::<Vec<_>>(), ["x"]);
+        let x = NamedArray::new("x", Array::f32(vec![1, 3], vec![-1.0, 2.0, -3.0]));
+        Reference::new(&imported).unwrap().run(&[x]).unwrap()[0].array.to_f32()
+    };
+    assert_eq!(found(8.0), [1.0, -2.0, 3.0]);
+    assert_eq!(found(16.0), [1.0, 2.0, 3.0]);
+    let error = import("speed", 1.0).unwrap_err();
+    assert_eq!((error.code(), error.to_string()), ("unknown-input", "no input is called 'speed'".into()));
+    assert_eq!(error.hint(), "the model's inputs are x, rate");
+    assert_eq!(import("rate", f64::INFINITY).unwrap_err().code(), "input-value");
 }
 
 #[test]
