@@ -284,7 +284,8 @@ fn own_ranges(
             None if !levels[idx].is_some_and(Level::is_quantized) => return Ok(None),
             _ if let Some(range) = masks.range(graph, ranges, method, TensorId(idx)) => return Ok(Some(range)),
             Some(Constant::F32(values)) => {
-                let counts = |v: &&f32| !limits_nothing(graph, TensorId(idx), **v);
+                let neutral = limits_nothing(graph, TensorId(idx));
+                let counts = |v: &&f32| neutral != Some(**v);
                 let n = values.iter().filter(counts).filter(|v| !v.is_finite()).count();
                 if n > 0 {
                     return Err(not_finite(n as u64));
@@ -310,15 +311,16 @@ fn own_ranges(
     graph.tensors.iter().enumerate().map(own).collect()
 }
 
-/// Whether an element of a constant never is a result, because every reader prefers whatever else there is: the last step
+/// The element of a constant that never is a result, because every reader prefers whatever else there is: the last step
 /// on its side stands for it.
-fn limits_nothing(graph: &Graph, constant: TensorId, value: f32) -> bool {
-    let readers = graph.consumers(constant);
-    let prefers_others = |&reader: &usize| match graph.nodes[reader].operator {
-        Operator::Pair(function) => function.neutral() == Some(value),
-        _ => false,
+fn limits_nothing(graph: &Graph, constant: TensorId) -> Option<f32> {
+    let neutral = |&reader: &usize| match graph.nodes[reader].operator {
+        Operator::Pair(function) => function.neutral(),
+        _ => None,
     };
-    !readers.is_empty() && readers.iter().all(prefers_others)
+    let readers = graph.consumers(constant);
+    let first = readers.first().and_then(neutral)?;
+    readers.iter().all(|reader| neutral(reader) == Some(first)).then_some(first)
 }
 
 /// Limits beyond which a tensor's values make no difference: those of the clamp behind its producer, and
