@@ -32,6 +32,11 @@ impl Answer {
         Ok(Answer { text, json, exit: 0 })
     }
 
+    /// Whether the answer is not no.
+    pub fn is_yes(&self) -> bool {
+        self.exit == 0
+    }
+
     /// The same, but the answer is no.
     pub fn refuse(mut self) -> Self {
         self.exit = 1;

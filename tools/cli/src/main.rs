@@ -83,6 +83,7 @@ fn main() -> ExitCode {
     let outcome = guard::run(|| arguments.command.run(&mut patience));
     patience.end();
     match outcome {
+        Ok(answer) if talk.quiet && !talk.json && answer.is_yes() => ExitCode::SUCCESS,
         Ok(answer) => format.succeed(&answer),
         Err(failure) => format.fail(&failure),
     }

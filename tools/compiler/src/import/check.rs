@@ -135,6 +135,15 @@ pub(super) fn weights(graph: &GraphProto) -> Result<BTreeMap<String, Array>, Imp
     Ok(weights)
 }
 
+/// Number of weight elements, those of Constant nodes included; single numbers steer operators and do not count.
+pub(super) fn parameters(graph: &GraphProto, weights: &BTreeMap<String, Array>) -> u64 {
+    let elements = |dims: &[i64]| dims.iter().fold(1u64, |n, &d| n.saturating_mul(d.max(0) as u64));
+    let stored = weights.values().filter(|w| !w.shape.is_empty()).map(|w| w.n_elements() as u64);
+    let constants = graph.node.iter().filter(|n| n.op_type == "Constant" && n.domain.is_empty());
+    let constants = constants.flat_map(|n| &n.attribute).filter_map(|a| a.t.as_ref()).map(|t| elements(&t.dims));
+    stored.chain(constants).filter(|&n| n > 1).sum()
+}
+
 /// NaN is refused anywhere, infinity in what is multiplied: elsewhere it limits nothing, pads or masks.
 fn finite(graph: &GraphProto, tensor: &str, array: &Array) -> Result<(), ImportError> {
     let reads = |node: &NodeProto| node.input.iter().any(|input| input == tensor);

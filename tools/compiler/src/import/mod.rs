@@ -152,8 +152,7 @@ fn from_proto(
     let batches: Vec<bool> = graph.output.iter().map(dimensions::may_batch).collect();
     let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     let name = if graph.name.is_empty() { stem.to_string() } else { graph.name.clone() };
-    let n_parameters =
-        weights.values().filter(|w| w.shape.len() > 1 || w.n_elements() > 1).map(|w| w.n_elements() as u64).sum();
+    let n_parameters = check::parameters(graph, &weights);
     while let Some(before) = inline::before_branches(&proto) {
         let facts = facts::analyse(&before, &weights)?.facts;
         if !inline::branches(&mut proto, &facts, &mut weights)? {

@@ -154,7 +154,9 @@ impl<'a> Lowering<'a> {
                 id
             }
             // The result of a refused node: a stand-in, so that the nodes behind it are judged too.
-            None if self.abandoned.contains(name) => self.tensor(name, fact.shape, None),
+            None if self.abandoned.contains(name) => {
+                self.typed_tensor(name, fact.shape, fact.element_type.unwrap_or(ElementType::F32))
+            }
             None => {
                 return Err(Refusal::new(
                     format!("tensor '{name}' is not computed before it is read"),

@@ -233,8 +233,12 @@ pub(super) fn find(imported: &Imported, node: &OnnxNode) -> Result<&'static Onnx
     Err(Refusal::new(reason, suggestion))
 }
 
-/// The supported operator with the nearest name, when it is near enough for a typing error.
+/// The supported operator with the nearest name, when it is near enough for a typing error. What is an operator of ONNX
+/// was meant.
 fn nearest(name: &str) -> Option<String> {
+    if OTHERS_OF_ONNX.contains(&name) {
+        return None;
+    }
     let distance = |a: &str, b: &str| {
         let b: Vec<char> = b.to_lowercase().chars().collect();
         let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -302,7 +306,26 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "quantize it statically to QuantizeLinear and DequantizeLinear nodes (QDQ), or convert the float model: \
          tinfer quantizes it itself (--calibration)",
     ),
-    (&["If", "Loop", "Scan"], "export the model without control flow"),
+    (
+        &["If"],
+        "fix the input that its condition depends on (--input-value NAME=V), or export the model without control flow",
+    ),
+    (&["Loop", "Scan"], "export the model without control flow, a loop with its steps written out"),
+];
+
+/// Operators of ONNX that no image has, in any operator set.
+#[rustfmt::skip]
+const OTHERS_OF_ONNX: &[&str] = &[
+    "Acos", "Acosh", "AffineGrid", "Asin", "Asinh", "Atan", "Atanh", "Bernoulli", "BitCast", "BitShift",
+    "BlackmanWindow", "CausalConvWithState", "CenterCropPad", "Col2Im", "Compress", "ConcatFromSequence",
+    "ConvInteger", "Cosh", "CumProd", "DFT", "DeformConv", "Det", "DynamicQuantizeLinear", "GridSample",
+    "HammingWindow", "HannWindow", "If", "ImageDecoder", "LinearAttention", "Loop", "MatMulInteger", "MaxRoiPool",
+    "MaxUnpool", "MelWeightMatrix", "Multinomial", "NegativeLogLikelihoodLoss", "NonZero", "Optional",
+    "OptionalGetElement", "OptionalHasElement", "QLinearConv", "QLinearMatMul", "RandomNormal", "RandomNormalLike",
+    "RandomUniform", "RandomUniformLike", "RegexFullMatch", "ReverseSequence", "RoiAlign", "STFT", "Scan",
+    "SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength",
+    "SequenceMap", "Shrink", "Sinh", "SoftmaxCrossEntropyLoss", "SplitToSequence", "StringConcat",
+    "StringNormalizer", "StringSplit", "Tan", "TensorScatter", "TfIdfVectorizer", "Unique",
 ];
 
 #[cfg(test)]
@@ -319,5 +342,9 @@ mod tests {
         }
         assert_eq!(nearest("Relu6").as_deref(), Some("did the exporter mean Relu?"));
         assert_eq!(nearest("NoSuchOperator"), None);
+        for name in OTHERS_OF_ONNX {
+            assert!(OPERATORS.iter().all(|o| o.name != *name), "{name} is supported");
+            assert_eq!(nearest(name), None);
+        }
     }
 }

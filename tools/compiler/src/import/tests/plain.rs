@@ -147,6 +147,15 @@ fn what_is_empty_adds_nothing_to_a_concatenation() {
 }
 
 #[test]
+fn weights_of_constant_nodes_count() {
+    let weights = Array::f32(vec![3, 2], vec![1.0; 6]);
+    let model = ModelBuilder::new(17).input("x", &[1, 3]).node("MatMul", &["x", "w"], &["y"], &[]).output("y");
+    let initializer = model.clone().weight("w", weights.clone());
+    let constant = model.node("Constant", &[], &["w"], &[("value", Attr::T(weights))]);
+    assert_eq!([initializer, constant].map(|m| m.import().unwrap().n_parameters), [6, 6]);
+}
+
+#[test]
 fn an_output_may_be_a_constant() {
     let model = net().weight("k", Array::f32(vec![2], vec![4.0, 5.0])).output("k");
     let x = Array::f32(vec![1, 3], vec![1.0, 2.0, 3.0]);
