@@ -41,7 +41,7 @@ use crate::passes::{Simplified, StayingTranspose, simplify};
 use crate::plan::{Planned, Proof, Sliced, Streamed, plan, plan_in_strips};
 use crate::quantize::{
     Corrections, EqualisedPair, Level, Precisions, QuantizeError, QuantizeOptions, RangeMethod, Ranges, WeightFormat,
-    WithoutRange, fake_quantized, is_quantized, quantize, real_weights,
+    WithoutRange, fake_quantized, is_quantized, quantize, real_weights, without_steps,
 };
 use crate::runner::shape;
 use crate::samples::{Samples, load_samples};
@@ -389,6 +389,8 @@ struct Stages {
     reference_warning: Option<String>,
     /// What ran it.
     reference: Option<&'static str>,
+    /// Whether it is float32, whatever was asked for, because nothing says which steps a quantized file has.
+    is_real: bool,
     /// The graph before channels were taken out of it.
     untrimmed: Option<Graph>,
     /// What is to be said of a result that is far from the model's.
@@ -426,6 +428,7 @@ impl Stages {
             methods: None,
             reference_warning: None,
             reference: None,
+            is_real: false,
             untrimmed: None,
             remedy: None,
             witness: None,
@@ -488,19 +491,14 @@ impl Stages {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Graph, CompileError> {
         let options = QuantizeOptions { weights: request.weights, ..QuantizeOptions::default() };
+        let mut graph = graph;
+        if is_quantized(&graph) && request.precision != Precision::Int8 {
+            graph = without_steps(graph).ok_or_else(|| CompileError::NotAvailable {
+                what: format!("precision {} for a model whose inputs or outputs are int8", request.precision.name()),
+                instead: "convert it with --precision int8, which keeps its scales".into(),
+            })?;
+        }
         if is_quantized(&graph) {
-            if request.weights != WeightFormat::Int8 {
-                return Err(CompileError::NotAvailable {
-                    what: "int4 weights for a model that is quantized already".into(),
-                    instead: "convert it without --weights, or convert the float model".into(),
-                });
-            }
-            if request.precision != Precision::Int8 {
-                return Err(CompileError::NotAvailable {
-                    what: format!("precision {} for a model that is quantized already", request.precision.name()),
-                    instead: "convert it with --precision int8, which keeps its scales".into(),
-                });
-            }
             match quantize(graph.clone(), &Ranges::default(), &options) {
                 Err(QuantizeError::Partly { .. }) if request.calibration.is_some() => {}
                 Err(QuantizeError::Partly { .. } | QuantizeError::WeightSteps { .. }) => {
@@ -510,7 +508,13 @@ impl Stages {
                 finished => return Ok(finished?),
             }
         }
-        let samples = self.calibration_samples(request)?;
+        let samples = match self.calibration_samples(request) {
+            Err(CompileError::NoCalibration { .. }) if self.imported.unplaced.is_some() => {
+                self.is_real = true;
+                return Ok(graph);
+            }
+            samples => samples?,
+        };
         let reference = FloatModel::open(&self.imported, Some(&graph), &samples.ends()?)?;
         self.reference_warning = reference.warning();
         self.reference = Some(reference.name());
@@ -708,7 +712,7 @@ fn report(
         macs_by_precision: real_layers::macs_by_precision(&finished.graph),
         estimate: image.as_ref().and_then(|i| Estimate::of(i, request.target.clock_hz())),
         worst_slice: image.as_ref().and_then(|i| WorstStep::of(i, request.target.clock_hz())),
-        precision: request.precision.name(),
+        precision: if stages.is_real { Precision::Float32 } else { request.precision }.name(),
         target: request.target.name().to_string(),
         calibration_samples: stages.n_samples,
         reference: stages.reference,
@@ -734,7 +738,11 @@ fn warnings(request: &ConvertRequest, stages: &Stages, graph: &Graph, packed: &P
         let n = real.len();
         warnings.push(format!("{n} layers have float32 weights in a quantized model ({first}): they become int8"));
     }
+    if let Some(reason) = stages.imported.unplaced.filter(|_| stages.is_real) {
+        warnings.push(format!("the image is float32: {reason}, and there are no samples: --calibration makes steps"));
+    }
     let wanted = match request.precision {
+        _ if stages.is_real => None,
         Precision::Int8 => Some(Level::Int8),
         Precision::Int16x8 => Some(Level::Int16),
         Precision::Auto | Precision::Float32 => None,

@@ -3,7 +3,7 @@
 use super::guard::{explain, guard};
 use super::{ImportError, tensor, tract_differs};
 use crate::array::{Array, ArrayData};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use tinfer::tensor::ElementType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use tract_onnx::prelude::*;
@@ -78,9 +78,6 @@ pub(super) fn analyse(proto: &ModelProto, weights: &BTreeMap<String, Array>) -> 
         for node in &graph.node {
             for output in node.output.iter().filter(|o| !inputs.contains(&***o)) {
                 let Some(fact) = facts.get(output) else { continue };
-                if fact.shape.contains(&0) && fact.value.is_none() {
-                    return Err(ImportError::ZeroDimension { tensor: output.clone(), shape: fact.shape.clone() });
-                }
                 let elements = fact.shape.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
                 if elements > tensor::MAX_ELEMENTS {
                     return Err(ImportError::TooLarge {
@@ -93,6 +90,27 @@ pub(super) fn analyse(proto: &ModelProto, weights: &BTreeMap<String, Array>) -> 
         }
     }
     Ok(Analysis { facts, problem: result.unwrap_or_else(Some) })
+}
+
+/// Refuses a model whose outputs depend on computed tensors without elements, which no image has.
+///
+/// # Errors
+/// [`ImportError::ZeroDimension`]
+pub(super) fn refuse_empty(graph: &GraphProto, facts: &BTreeMap<String, Fact>) -> Result<(), ImportError> {
+    let mut wanted: HashSet<&str> = graph.output.iter().map(|o| &*o.name).collect();
+    // Nodes are in the order of execution.
+    for node in graph.node.iter().rev() {
+        if !node.output.iter().any(|o| wanted.contains(&**o)) {
+            continue;
+        }
+        let empty = node.output.iter().filter_map(|o| Some((o, facts.get(o)?)));
+        let mut empty = empty.filter(|(_, fact)| fact.shape.contains(&0) && fact.value.is_none());
+        if let Some((tensor, fact)) = empty.next() {
+            return Err(ImportError::ZeroDimension { tensor: tensor.clone(), shape: fact.shape.clone() });
+        }
+        wanted.extend(node.input.iter().map(|i| &**i));
+    }
+    Ok(())
 }
 
 /// Drops values that tract computes wrongly or by chance, and all that follow from them.

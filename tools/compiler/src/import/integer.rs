@@ -3,7 +3,8 @@
 //! Dynamically quantized layers (the pattern of exporters: DynamicQuantizeLinear, MatMulInteger, Cast, Mul) become
 //! products with the dequantized weights: the image is quantized statically, with calibration, or not at all. What is
 //! left of MatMulInteger and ConvInteger computes the same integers as float32, which holds them exactly as long as no
-//! sum can leave 24 bits; longer sums stay, and are refused.
+//! sum can leave 24 bits: longer ones are two products, of multiples of 16 and of what is left of the second operand.
+//! Sums that are longer still stay, and are refused.
 
 use std::collections::HashMap;
 use tract_onnx::pb::attribute_proto::AttributeType;
@@ -12,23 +13,31 @@ use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
 use tract_onnx::pb::type_proto::Value as TypeValue;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
-/// Replaces every such node.
-pub(super) fn to_real(graph: &mut GraphProto) {
+/// Replaces every such node. Whether there was one.
+pub(super) fn to_real(graph: &mut GraphProto) -> bool {
+    let is_one = |node: &NodeProto| ["ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"].contains(&&*node.op_type);
+    if !graph.node.iter().any(is_one) {
+        return false;
+    }
     static_layers(graph);
     let shapes = shapes(graph);
     let mut constants = Vec::new();
     for node in std::mem::take(&mut graph.node) {
         let standard = node.domain.is_empty() || node.domain == "ai.onnx";
         let terms = |axes: &dyn Fn(&[i64]) -> i64| node.input.get(1).and_then(|w| shapes.get(w)).map(|s| axes(s));
-        let is_exact = |n: Option<i64>| n.is_some_and(|n| n > 0 && n <= MOST_TERMS);
+        let parts = |n: Option<i64>| match n? {
+            ..=0 => None,
+            n if n <= MOST_TERMS => Some(Parts::One),
+            n => (n <= MOST_SPLIT_TERMS).then_some(Parts::Two),
+        };
         let mut rewriting = Rewriting { node: &node, nodes: Vec::new(), constants: &mut constants };
         match &*node.op_type {
-            "MatMulInteger" if standard && is_exact(terms(&|s| s[s.len().saturating_sub(2)])) => {
-                rewriting.product("MatMul", Vec::new(), [Some(2), None])
+            "MatMulInteger" if standard && let Some(parts) = parts(terms(&|s| s[s.len().saturating_sub(2)])) => {
+                rewriting.product("MatMul", Vec::new(), [Some(2), None], parts)
             }
-            "ConvInteger" if standard && is_exact(terms(&|s| s.iter().skip(1).product())) => {
+            "ConvInteger" if standard && let Some(parts) = parts(terms(&|s| s.iter().skip(1).product())) => {
                 let rank = node.input.get(1).and_then(|w| shapes.get(w)).map(Vec::len);
-                rewriting.product("Conv", node.attribute.clone(), [None, rank]);
+                rewriting.product("Conv", node.attribute.clone(), [None, rank], parts);
             }
             "DynamicQuantizeLinear" if standard => rewriting.dynamic(),
             _ => rewriting.nodes.push(node.clone()),
@@ -36,6 +45,7 @@ pub(super) fn to_real(graph: &mut GraphProto) {
         graph.node.extend(rewriting.nodes);
     }
     graph.initializer.extend(constants);
+    true
 }
 
 /// Layers whose operand is quantized dynamically and whose result is brought back to real numbers at once.
@@ -105,6 +115,14 @@ fn static_layers(graph: &mut GraphProto) {
     }
 }
 
+/// In how many parts the second operand of a product is multiplied, so that float32 holds every sum.
+#[derive(Clone, Copy)]
+enum Parts {
+    One,
+    /// Multiples of 16, and what is left.
+    Two,
+}
+
 struct Rewriting<'a> {
     node: &'a NodeProto,
     nodes: Vec<NodeProto>,
@@ -114,11 +132,41 @@ struct Rewriting<'a> {
 impl Rewriting<'_> {
     /// The product of two integer operands less their zero points, as int32. `leading` says of which operands several
     /// zero points belong to the first of so many axes; otherwise to the last.
-    fn product(&mut self, op_type: &str, attributes: Vec<AttributeProto>, leading: [Option<usize>; 2]) {
-        let inputs = vec![self.less_zero_point(0, 2, leading[0]), self.less_zero_point(1, 3, leading[1])];
-        let sum = self.push(op_type, "sum", inputs, attributes);
-        self.push("Cast", "result", vec![sum], vec![integer("to", DataType::Int32 as i64)]);
+    fn product(&mut self, op_type: &str, attributes: Vec<AttributeProto>, leading: [Option<usize>; 2], parts: Parts) {
+        let [a, b] = [self.less_zero_point(0, 2, leading[0]), self.less_zero_point(1, 3, leading[1])];
+        match parts {
+            Parts::One => {
+                self.sum(op_type, "", [a, b], attributes);
+            }
+            Parts::Two => {
+                let [sixteenth, sixteen] =
+                    [("sixteenth", 1.0 / 16.0), ("sixteen", 16.0)].map(|(name, value)| self.constant(name, value));
+                let scaled = self.push("Mul", "scaled", vec![b.clone(), sixteenth], Vec::new());
+                let upper = self.push("Floor", "upper", vec![scaled], Vec::new());
+                let multiples = self.push("Mul", "multiples", vec![upper.clone(), sixteen], Vec::new());
+                let lower = self.push("Sub", "lower", vec![b, multiples], Vec::new());
+                let upper = self.sum(op_type, "upper_", [a.clone(), upper], attributes.clone());
+                let lower = self.sum(op_type, "lower_", [a, lower], attributes);
+                let factor = format!("{}/factor", self.node.output[0]);
+                let int32_data = vec![16];
+                self.constants.push(TensorProto {
+                    name: factor.clone(),
+                    data_type: DataType::Int32 as i32,
+                    int32_data,
+                    ..TensorProto::default()
+                });
+                let upper = self.push("Mul", "upper_result", vec![upper, factor], Vec::new());
+                self.push("Add", "whole", vec![upper, lower], Vec::new());
+            }
+        }
         self.finish(0);
+    }
+
+    /// A product whose sums float32 holds, as int32.
+    fn sum(&mut self, op_type: &str, part: &str, inputs: [String; 2], attributes: Vec<AttributeProto>) -> String {
+        let sum = self.push(op_type, &format!("{part}sum"), inputs.into(), attributes);
+        let to_integer = vec![integer("to", DataType::Int32 as i64)];
+        self.push("Cast", &format!("{part}integer"), vec![sum], to_integer)
     }
 
     fn less_zero_point(&mut self, i: usize, zero_point: usize, leading: Option<usize>) -> String {
@@ -234,3 +282,5 @@ fn shapes(graph: &GraphProto) -> HashMap<String, Vec<i64>> {
 
 /// Products of 255 by 255 whose sum is below 2^24.
 const MOST_TERMS: i64 = (1 << 24) / (255 * 255);
+/// The same of 255 by 16.
+const MOST_SPLIT_TERMS: i64 = (1 << 24) / (255 * 16);

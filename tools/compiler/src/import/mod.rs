@@ -29,6 +29,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 mod tract_differs;
+mod wide;
 
 pub use dimensions::{Declared, Interface};
 pub use error::ImportError;
@@ -83,6 +84,8 @@ pub struct Imported {
     pub quantizations: BTreeMap<String, Quantization>,
     /// Inputs and outputs whose real numbers have another width in the file.
     pub real_types: BTreeMap<String, RealType>,
+    /// Why the file is quantized, but not in a way that says with which steps an image computes.
+    pub unplaced: Option<&'static str>,
     /// With fixed dimensions and all weights inside.
     proto: ModelProto,
 }
@@ -141,7 +144,10 @@ fn from_proto(
     check::sort(graph)?;
     empty::lists(graph);
     qlinear::to_qdq(graph);
-    integer::to_real(graph);
+    let mut unplaced = integer::to_real(graph).then_some("it quantizes while it runs");
+    if wide::to_clips(graph) {
+        unplaced = Some("it quantizes activations to 16 bits");
+    }
     qlinear::fold_scales(graph);
     let quantizations = dequantize::fold(graph, &proto.opset_import)?;
     let mut weights = check::weights(graph)?;
@@ -168,6 +174,9 @@ fn from_proto(
         || proto.graph.as_mut().is_some_and(|graph| empty::leave_out(graph, &analysis.facts))
     {
         analysis = facts::analyse(&proto, &weights)?;
+    }
+    if let Some(graph) = &proto.graph {
+        facts::refuse_empty(graph, &analysis.facts)?;
     }
     let nodes = match &proto.graph {
         Some(graph) => graph
@@ -202,6 +211,7 @@ fn from_proto(
         declared,
         quantizations,
         real_types,
+        unplaced,
         proto,
     })
 }

@@ -255,7 +255,7 @@ fn followed(imported: &Imported, tensor: &str, depth: usize) -> Option<Quantizat
 }
 
 /// The scales of weights whose output channels are along `axis` of the file's weights, for our layout with them along
-/// `own_axis`.
+/// `own_axis`. Scales along another axis make real numbers of them: no layer has such.
 pub fn of_weights(
     imported: &Imported,
     node: &OnnxNode,
@@ -264,10 +264,7 @@ pub fn of_weights(
 ) -> Result<Option<Quantization>, Refusal> {
     let Some(mut quantization) = of_constant(imported, node, 1) else { return Ok(None) };
     if quantization.scales.len() > 1 && quantization.axis != axis {
-        return Err(Refusal::new(
-            format!("its weights have scales along axis {}, the output channels are axis {axis}", quantization.axis),
-            "quantize weights per tensor or per output channel",
-        ));
+        return Ok(None);
     }
     quantization.axis = own_axis;
     // Of weights only the steps' width is kept: their zero is real 0.

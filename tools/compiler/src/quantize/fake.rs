@@ -4,7 +4,8 @@
 //! Snap(scale, zero_point):  x -> Div scale -> Round -> Clamp to the steps -> Mul scale
 //! ```
 
-use crate::graph::{Binary, Clamp, Constant, Graph, Grid, Node, Operator, Pair, Tensor, TensorId, Unary};
+use super::Range;
+use crate::graph::{Binary, Clamp, Constant, Graph, Grid, Node, Operator, Pair, Port, Tensor, TensorId, Unary};
 use tinfer::tensor::ElementType;
 
 /// Replaces every rounding to a grid by float32 operators that round, and gives quantized inputs and outputs the element
@@ -29,6 +30,23 @@ pub fn fake_quantized(graph: Graph) -> Option<Graph> {
         }
     }
     Some(building.graph)
+}
+
+/// The same model before it was quantized, as far as that is known: what rounded keeps its range, and weights are the steps
+/// that the file has. `None` for a model whose inputs or outputs are steps.
+pub fn without_steps(mut graph: Graph) -> Option<Graph> {
+    let has_steps =
+        |port: &Port| graph.tensor(port.tensor).quantization.is_some() || port.element_type == ElementType::I8;
+    if graph.inputs.iter().chain(&graph.outputs).any(has_steps) {
+        return None;
+    }
+    for node in &mut graph.nodes {
+        if let Operator::Unary(Unary::Snap(grid)) = node.operator {
+            let Range { min, max } = Range::of_quantization(&grid.into());
+            node.operator = Operator::Unary(Unary::Clamp(Clamp { min: Some(min as f32), max: Some(max as f32) }));
+        }
+    }
+    Some(graph)
 }
 
 /// The grid of an output that has steps in the file, in the file's integers: `Some(None)` for one that has none, `None`

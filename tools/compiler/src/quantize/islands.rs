@@ -148,13 +148,17 @@ fn own_constants(graph: &mut Graph, nodes: &[Level]) {
         if !matches!(graph.tensor(id).constant, Some(Constant::F32(_))) {
             continue;
         }
+        let given = graph.tensor(id).quantization.clone();
         let mut copies: Vec<(Level, TensorId)> = Vec::new();
         for reader in graph.consumers(id) {
             let own = match copies.iter().find(|(level, _)| *level == nodes[reader]) {
                 Some(&(_, copy)) => copy,
                 None if copies.is_empty() => id,
-                None => graph.add_tensor(graph.tensor(id).clone()),
+                None => graph.add_tensor(Tensor { quantization: given.clone(), ..graph.tensor(id).clone() }),
             };
+            if nodes[reader] == Level::Float32 {
+                graph.tensor_mut(own).quantization = None;
+            }
             copies.push((nodes[reader], own));
             graph.nodes[reader].inputs.iter_mut().filter(|input| **input == id).for_each(|input| *input = own);
         }

@@ -33,7 +33,7 @@ pub use adopt::{is_quantized, real_weights};
 pub use calibrate::{Ranges, calibrate};
 pub use channels::{ChannelStatistics, Channels};
 pub use equalise::{Equalised, EqualisedPair, equalise};
-pub use fake::fake_quantized;
+pub use fake::{fake_quantized, without_steps};
 pub use histogram::{Bin, Histogram};
 pub use islands::{Level, Precisions, has_form};
 pub use range::{Range, RangeMethod};

@@ -161,3 +161,41 @@ fn an_output_may_be_a_constant() {
     let x = Array::f32(vec![1, 3], vec![1.0, 2.0, 3.0]);
     assert_eq!(outputs(&model, &x)[1].to_f32(), [4.0, 5.0]);
 }
+
+#[test]
+fn long_sums_of_integers_are_exact() {
+    for k in [3, 258, 259, 700] {
+        let model = ModelBuilder::new(17)
+            .input("x", &[1, k])
+            .weight("one", Array::f32(vec![], vec![1.0]))
+            .weight("zero", Array::new(vec![], ArrayData::U8(vec![0])))
+            .weight("w", Array::new(vec![k, 2], ArrayData::U8((0..2 * k).map(|i| (255 - i % 3) as u8).collect())))
+            .weight("wz", Array::new(vec![], ArrayData::U8(vec![1])))
+            .node("QuantizeLinear", &["x", "one", "zero"], &["q"], &[])
+            .node("MatMulInteger", &["q", "w", "zero", "wz"], &["i"], &[])
+            .node("Cast", &["i"], &["y"], &[("to", Attr::I(1))])
+            .output("y");
+        let x = Array::f32(vec![1, k], (0..k).map(|i| (255 - i % 5) as f32).collect());
+        let sum = |o: usize| (0..k).map(|i| ((255 - i % 5) * (254 - (2 * i + o) % 3)) as i64).sum::<i64>() as f32;
+        assert_eq!(outputs(&model, &x)[0].to_f32(), [sum(0), sum(1)], "{k}");
+    }
+}
+
+#[test]
+fn activations_in_16_bits_keep_their_range() {
+    let model = |zero: ArrayData| {
+        ModelBuilder::new(21)
+            .input("x", &[4])
+            .weight("s", Array::f32(vec![], vec![0.001]))
+            .weight("z", Array::new(vec![], zero))
+            .node("QuantizeLinear", &["x", "s", "z"], &["q"], &[])
+            .node("DequantizeLinear", &["q", "s", "z"], &["y"], &[])
+            .output("y")
+    };
+    let x = Array::f32(vec![4], vec![-1000.0, -0.25, 3.25, 1000.0]);
+    let signed = model(ArrayData::I16(vec![1000]));
+    assert_eq!(signed.import().unwrap().unplaced, Some("it quantizes activations to 16 bits"));
+    let found = outputs(&signed, &x)[0].to_f32();
+    let expected = [-33.768, -0.25, 3.25, 31.767];
+    assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-5), "{found:?}");
+}

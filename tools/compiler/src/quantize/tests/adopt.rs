@@ -242,9 +242,27 @@ fn nodes_that_other_quantizers_write_are_refused_in_words() {
     );
     let zero = Array::f32(vec![], vec![0.0]);
     refusal(x().weight("s", zero).node("QuantizeLinear", &["x", "s"], &["y"], &[]).output("y"), "its scale is 0");
-    let rows = images().quantized_weight("v", steps(&[108, 2], 3), &[0.1; 108], 0);
-    refusal(
-        rows.node("Flatten", &["xr"], &["f"], &[]).node("MatMul", &["f", "v"], &["y"], &[]).output("y"),
-        "scales along axis 0, the output channels are axis 1",
-    );
+}
+
+#[test]
+fn weights_with_scales_of_input_channels_are_real_numbers() {
+    let scales: Vec<f32> = (0..108).map(|i| 0.001 + i as f32 * 1e-5).collect();
+    let rows = images().quantized_weight("v", steps(&[108, 2], 3), &scales, 0);
+    let model = rows.node("Flatten", &["xr"], &["f"], &[]).node("MatMul", &["f", "v"], &["m"], &[]);
+    let model = model.quantize("m", "y", (0.9, 3)).int8_output("y");
+    assert_eq!(real_weights(&lower(&model.import().unwrap()).unwrap()), ["m_node"]);
+    check(&model, &["FullyConnected"]);
+}
+
+#[test]
+fn what_another_node_compares_and_selects_is_real() {
+    let model = images()
+        .weight("three", Array::new(vec![], ArrayData::I8(vec![3])))
+        .weight("many", Array::new(vec![], ArrayData::I8(vec![100])))
+        .node("Conv", &["xr", "w"], &["c"], &[])
+        .quantize("c", "q", SUM)
+        .node("Equal", &["q", "three"], &["e"], &[])
+        .node("Where", &["e", "many", "q"], &["y"], &[])
+        .int8_output("y");
+    check(&model, &["Conv2d", "Requantize", "Pair", "Where", "Requantize"]);
 }
