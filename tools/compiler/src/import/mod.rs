@@ -16,6 +16,7 @@ mod error;
 mod external;
 mod facts;
 mod file;
+mod fourier;
 mod given;
 mod guard;
 mod inline;
@@ -170,6 +171,7 @@ fn from_proto(
     }
     let mut analysis = facts::analyse(&proto, &weights)?;
     while inline::branches(&mut proto, &analysis.facts, &mut weights)?
+        || fourier::to_products(&mut proto, &analysis.facts, &mut weights)
         || pad::spell_out_axes(&mut proto, &analysis.facts, &mut weights)
         || proto.graph.as_mut().is_some_and(|graph| empty::leave_out(graph, &analysis.facts))
     {

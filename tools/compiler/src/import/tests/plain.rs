@@ -199,3 +199,76 @@ fn activations_in_16_bits_keep_their_range() {
     let expected = [-33.768, -0.25, 3.25, 31.767];
     assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-5), "{found:?}");
 }
+
+/// Sum of `x[t] e^(sign 2 pi i t k / n)`, real and imaginary part.
+fn bin(x: impl Fn(usize) -> [f64; 2], n: usize, k: usize, sign: f64) -> [f64; 2] {
+    (0..n).fold([0.0, 0.0], |[re, im], t| {
+        let (sin, cos) = (sign * std::f64::consts::TAU * (t * k) as f64 / n as f64).sin_cos();
+        let [a, b] = x(t);
+        [re + a * cos - b * sin, im + a * sin + b * cos]
+    })
+}
+
+#[test]
+fn transforms_of_known_length_are_products() {
+    let value = |i: usize| ((i * 37 % 23) as f64 - 11.0) / 8.0;
+    // Real and complex numbers, an axis that is not beside their parts, lengths that cut and pad.
+    for (c, axis, length, inverse, onesided) in
+        [(1, 1, None, 0, 1), (1, 1, Some(4), 0, 0), (2, 1, Some(9), 1, 0), (2, 0, None, 0, 0)]
+    {
+        let shape = [5, 6, c];
+        let mut model = ModelBuilder::new(17).input("x", &shape);
+        let attributes =
+            [("axis", Attr::I(axis as i64)), ("inverse", Attr::I(inverse)), ("onesided", Attr::I(onesided))];
+        let mut inputs = vec!["x"];
+        if let Some(length) = length {
+            model = model.weight("length", Array::new(vec![], ArrayData::I64(vec![length as i64])));
+            inputs.push("length");
+        }
+        let model = model.node("DFT", &inputs, &["y"], &attributes).output("y");
+        let n = length.unwrap_or(shape[axis]);
+        let m = if onesided == 1 { n / 2 + 1 } else { n };
+        let x = Array::f32(shape.to_vec(), (0..30 * c).map(|i| value(i) as f32).collect());
+        let found = &outputs(&model, &x)[0];
+        let (rows, columns) = if axis == 0 { (m, 6) } else { (5, m) };
+        assert_eq!(found.shape, [rows, columns, 2]);
+        let found = found.to_f32();
+        for (row, column) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
+            let number = |t: usize| {
+                let (i, j) = if axis == 0 { (t, column) } else { (row, t) };
+                let part = |p: usize| if t < shape[axis] && p < c { value((i * 6 + j) * c + p) } else { 0.0 };
+                [part(0), part(1)]
+            };
+            let k = if axis == 0 { row } else { column };
+            let expected = bin(number, n, k, if inverse == 1 { 1.0 } else { -1.0 });
+            let factor = if inverse == 1 { n as f64 } else { 1.0 };
+            for (part, expected) in expected.into_iter().enumerate() {
+                let found = f64::from(found[(row * columns + column) * 2 + part]);
+                assert!((found - expected / factor).abs() < 1e-4, "{axis} {length:?}: {found} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn spectra_of_frames_are_convolutions() {
+    for rank in [2, 3] {
+        let shape = if rank == 2 { vec![1, 40] } else { vec![1, 40, 1] };
+        let window = [0.1, 0.5, 1.0, 0.9, 0.5, 0.2];
+        let model = ModelBuilder::new(17)
+            .input("x", &shape)
+            .weight("step", Array::new(vec![], ArrayData::I64(vec![4])))
+            .weight("window", Array::f32(vec![6], window.to_vec()))
+            .node("STFT", &["x", "step", "window"], &["y"], &[("onesided", Attr::I(1))])
+            .output("y");
+        let value = |t: usize| (t * 29 % 17) as f64 / 8.0 - 1.0;
+        let x = Array::f32(shape, (0..40).map(|t| value(t) as f32).collect());
+        let found = &outputs(&model, &x)[0];
+        assert_eq!(found.shape, [1, 9, 4, 2]);
+        for (i, found) in found.to_f32().into_iter().enumerate() {
+            let (frame, k, part) = (i / 8, i / 2 % 4, i % 2);
+            let expected = bin(|t| [value(4 * frame + t) * f64::from(window[t]), 0.0], 6, k, -1.0)[part];
+            assert!((f64::from(found) - expected).abs() < 1e-4, "{i}: {found} {expected}");
+        }
+    }
+}
