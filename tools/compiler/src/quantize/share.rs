@@ -8,7 +8,7 @@
 
 use super::islands::{Level, Levels};
 use super::{QuantizeError, Range, fixed_output};
-use crate::graph::{Binary, Graph, Node, Operator, Quantization, Reduction, Tensor, TensorId, WindowNd};
+use crate::graph::{Binary, Graph, Node, Operator, Quantization, Reduction, Tensor, TensorId, Unary, WindowNd};
 use tinfer::kernels::portable::ReduceFunction;
 use tinfer::tensor::ElementType;
 
@@ -74,7 +74,7 @@ impl Sharing {
                 continue;
             }
             if let (None, Some(level)) = (&fixed[output.0], levels[output.0]) {
-                fixed[output.0] = fixed_output(&node.operator, level);
+                fixed[output.0] = fixed_output(&node.operator, level).or_else(|| joined_for(graph, node, &fixed));
             }
         }
         Sharing { own, levels, parent: (0..n).collect(), fixed, extra: vec![Range::new(0.0, 0.0); n] }
@@ -351,6 +351,20 @@ impl Sharing {
         }
         without
     }
+}
+
+/// The steps of a concatenation that is clamped into steps that are given: in those of an operand the others would round,
+/// and saturate, once more.
+fn joined_for(graph: &Graph, node: &Node, fixed: &[Option<Quantization>]) -> Option<Quantization> {
+    let only_reader = |id: TensorId| match graph.consumers(id)[..] {
+        [reader] if !graph.is_output(id) => Some(&graph.nodes[reader]),
+        _ => None,
+    };
+    let is_join = matches!(node.operator, Operator::Concat { .. });
+    let clamp = only_reader(node.outputs[0]).filter(|_| is_join)?;
+    let is_clamp = matches!(clamp.operator, Operator::Unary(Unary::Clamp(_)));
+    let change = only_reader(clamp.outputs[0]).filter(|_| is_clamp)?;
+    fixed[change.outputs[0].0].clone().filter(|_| change.operator == Operator::Requantize)
 }
 
 /// Whether a function of one operand, or a Softmax, which may have steps of any size, is followed by a change to steps that are given:

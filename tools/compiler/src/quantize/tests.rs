@@ -5,6 +5,7 @@ mod forms;
 mod islands;
 mod masks;
 mod moves;
+mod random_qdq;
 
 use super::*;
 use crate::array::Array;
