@@ -12,6 +12,9 @@
 /// # Algorithm
 /// `requantize(acc) = floor((acc * multiplier + 2^(shift - 1)) / 2^shift)`, computed in 64 bits, saturated to 32:
 /// **one** rounding, ties toward +infinity. (gemmlowp and TFLite round twice, arXiv 1712.05877 section 2.4 once.)
+/// ONNX's QuantizeLinear rounds ties to even: on the middle between an even step and the odd one above it the result is the
+/// odd one here, one step above ONNX's. That can happen where the product of an integer and the factor is a half, as for
+/// scales of which one is twice the other. What quantizes real numbers (inputs, [`crate::tensor`]) rounds ties to even.
 ///
 /// What it costs on a CPU:
 /// - Armv7E-M, `shift >= 33`: `SMMLA` with `2^(shift - 33)` as addend, then `ASR #(shift - 32)`. The addend is in the

@@ -6,10 +6,11 @@
 //! answered and a `warning` if it was not tract's turn.
 
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use tinfer::tensor::MAX_RANK;
-use tinfer_compiler::array::{Array, NamedArray};
+use tinfer_compiler::array::{Array, NamedArray, RealType};
 use tinfer_compiler::engine::{OnnxEngine, float_image};
 use tinfer_compiler::error::CompileError;
 use tinfer_compiler::import::ImportOptions;
@@ -114,7 +115,7 @@ fn as_file(path: &Path, inputs: &[NamedArray]) -> Result<Answer, Stop> {
     let mut engine = OnnxEngine::open(path, &ImportOptions::default()).map_err(refused)?;
     let names: Vec<String> = engine.signature.outputs.iter().map(|o| o.name.clone()).collect();
     let results = engine.run(&Sample { name: String::new(), inputs: inputs.to_vec(), label: None }).map_err(refused)?;
-    let outputs = names.iter().zip(results).map(|(name, array)| NamedArray::new(name, array)).collect();
+    let outputs = in_types_of_file(&names, results, &engine.signature.real_types);
     Ok(Answer { engine: engine.name().unwrap_or_default(), warning: engine.warning(), outputs })
 }
 
@@ -130,8 +131,20 @@ fn in_image(path: &Path, inputs: &[NamedArray]) -> Result<Answer, Stop> {
     let given = given.collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = runner.outputs().iter().map(|p| p.name.to_string()).collect();
     let results = runner.run(&given).map_err(|e| failed(&e))?;
-    let outputs = names.iter().zip(results).map(|(name, array)| NamedArray::new(name, array)).collect();
+    let outputs = in_types_of_file(&names, results, &runner.real_types());
     Ok(Answer { engine: "tinfer", warning: None, outputs })
+}
+
+/// Outputs as `tinfer run` writes them.
+fn in_types_of_file(names: &[String], results: Vec<Array>, real_types: &BTreeMap<String, RealType>) -> Vec<NamedArray> {
+    let in_type = |(name, array): (&String, Array)| {
+        let array = match real_types.get(name) {
+            Some(real) => real.applied(array),
+            None => array,
+        };
+        NamedArray::new(name, array)
+    };
+    names.iter().zip(results).map(in_type).collect()
 }
 
 /// Why two arrays are not the same, within `relative * |want| + absolute`.

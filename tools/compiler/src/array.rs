@@ -7,6 +7,7 @@ pub use npy::{
     write_npz_as,
 };
 
+use half::{bf16, f16};
 use tinfer::tensor::ElementType;
 
 /// Elements of an [`Array`], row-major.
@@ -65,6 +66,22 @@ impl RealType {
             RealType::Bfloat16 => "bfloat16",
             RealType::Float64 => "float64",
         }
+    }
+
+    /// What is left of float32 numbers in this type: float64 as such, narrower ones rounded to it. Other arrays stay.
+    pub fn applied(self, array: Array) -> Array {
+        let Array { shape, data } = array;
+        let data = match (self, data) {
+            (RealType::Float16, ArrayData::F32(v)) => {
+                ArrayData::F32(v.into_iter().map(|x| f16::from_f32(x).to_f32()).collect())
+            }
+            (RealType::Bfloat16, ArrayData::F32(v)) => {
+                ArrayData::F32(v.into_iter().map(|x| bf16::from_f32(x).to_f32()).collect())
+            }
+            (RealType::Float64, ArrayData::F32(v)) => ArrayData::F64(v.into_iter().map(f64::from).collect()),
+            (_, data) => data,
+        };
+        Array { shape, data }
     }
 
     /// The type of this name.

@@ -1,7 +1,7 @@
 //! `.npy` and `.npz` files (format of `numpy.lib.format`, versions 1 to 3).
 
 use super::{Array, ArrayData, NamedArray, RealType};
-use half::{bf16, f16};
+use half::f16;
 use npyz::npz::{NpzArchive, NpzWriter};
 use npyz::{DType, Endianness, NpyFile, Order, TypeChar, WriterBuilder};
 use std::collections::BTreeMap;
@@ -157,7 +157,7 @@ fn npy_bytes(array: &Array, real: Option<RealType>) -> Vec<u8> {
         ArrayData::F32(v) => match real {
             None => put!(v.iter().copied(), f32),
             Some(RealType::Float16) => put!(v.iter().map(|&x| f16::from_f32(x)), f16),
-            Some(RealType::Bfloat16) => put!(v.iter().map(|&x| bf16::from_f32(x).to_f32()), f32),
+            Some(real @ RealType::Bfloat16) => return npy_bytes(&real.applied(array.clone()), None),
             Some(RealType::Float64) => put!(v.iter().map(|&x| f64::from(x)), f64),
         },
         ArrayData::F64(v) => put!(v.iter().copied(), f64),
