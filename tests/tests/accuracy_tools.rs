@@ -147,16 +147,19 @@ fn drop(verified: &Outcome) -> f64 {
 #[test]
 fn balanced_channels_repair_what_one_scale_ruins() {
     let case = Case::new();
-    let refused = case.convert(&[]);
-    assert!(refused.code == 1 && refused.stdout.contains("no-signal"), "{refused:?}");
-    let plain = case.convert(&["--force"]).ok();
-    let (ruined, _) = case.verify(&plain);
-    assert!(ruined.code == 1 && drop(&ruined) > 20.0, "{ruined:?}");
-    let missed = ruined.json()["missed"].to_string();
-    assert!(missed.contains(" points from 100.00 %, at most 1 is asked for"), "{missed}");
-    assert!(missed.contains("output y has no signal in index "), "{missed}");
+    // Without, parts of the output have no signal in int8: layers go to int16.
+    let plain = case.convert(&[]).ok();
+    let raised = plain.json()["raised"].as_array().unwrap().clone();
+    let is_spared = |layer: &serde_json::Value| {
+        let reason = layer["reason"].as_str().unwrap();
+        layer["precision"] == "int16" && reason.contains("output y has parts that its steps cannot tell apart")
+    };
+    assert!(!raised.is_empty() && raised.iter().all(is_spared), "{raised:?}");
+    let (spared, _) = case.verify(&plain);
+    assert!(spared.code == 0 && drop(&spared) <= 1.0, "{spared:?}");
 
     let equalised = case.convert(&["--equalise", "--compare-methods"]).ok();
+    assert_eq!(equalised.json()["raised"].as_array().unwrap().len(), 0);
     let (repaired, page) = case.verify(&equalised);
     assert!(repaired.code == 0 && drop(&repaired) <= 1.0, "{repaired:?}");
     let rows = rows(&page);
