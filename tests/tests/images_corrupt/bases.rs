@@ -309,7 +309,7 @@ fn elements(precision: ElementType) -> Graph {
     b.finish(&[y])
 }
 
-/// Rows in integers: norms of int8 and int16, and Softmax behind a mask.
+/// Rows in integers: norms of int8 and int16, Softmax in other steps than 1/256, and behind a mask.
 fn rows() -> Graph {
     let mut b = Builder::new("rows", ElementType::I8);
     let shape = [1, 4, 6];
@@ -323,6 +323,8 @@ fn rows() -> Graph {
     let y = b.node(Operator::Requantize, &[y], &shape);
     b.precision = ElementType::I8;
     let y = b.node(norm(Statistic::MeanSquare), &[y], &shape);
+    let y = b.node(Operator::Softmax, &[y], &shape);
+    b.graph.tensor_mut(y).quantization = Some(Quantization::per_tensor(0.011, -90));
     let y = b.node(Operator::MaskedSoftmax, &[y], &shape);
     b.finish(&[y])
 }
