@@ -195,9 +195,7 @@ fn is_whole_image(window: &Window2d) -> bool {
     }
 }
 
-/// Sums of all pixels of each channel, in four lanes; `finish` takes sums of neighbouring channels and the number of
-/// pixels.
-#[inline(always)]
+/// Sums of all pixels of each channel, in lanes; `finish` takes a channel's sum and the number of pixels.
 fn whole_image(
     window: &Window2d,
     memory: &mut impl Activations<i8>,
@@ -206,50 +204,25 @@ fn whole_image(
 ) -> Option<()> {
     let [height, width, channels] = window.input.map(|v| v as usize);
     let n = height.wrapping_mul(width);
-    let mut first = 0usize;
-    while channels.wrapping_sub(first) >= LANES {
-        let sums = sum_in_lanes::<LANES>(memory.input(), first, channels, n, add)?;
-        finish(&sums, n, memory.output().get_mut(first..)?.first_chunk_mut::<LANES>()?);
-        first = first.wrapping_add(LANES);
-    }
-    while first < channels {
-        let sums = sum_in_lanes::<1>(memory.input(), first, channels, n, add)?;
-        finish(&sums, n, memory.output().get_mut(first..)?.first_chunk_mut::<1>()?);
-        first = first.wrapping_add(1);
+    for channel in 0..channels {
+        let pixels = memory.input().get(channel..)?.iter().step_by(channels).take(n);
+        let sum = sum_in_lanes(pixels, n, add)?;
+        finish(&[sum], n, memory.output().get_mut(channel..)?.first_chunk_mut::<1>()?);
     }
     Some(())
 }
 
-/// The sums of `N` channels from channel `first` on over `n` pixels.
-#[inline(always)]
-fn sum_in_lanes<const N: usize>(
-    input: &[i8],
-    first: usize,
-    channels: usize,
-    n: usize,
-    add: &impl Fn(f32, i8) -> f32,
-) -> Option<[f32; N]> {
-    let one = Taps { first: 0, position: 0, count: 1 };
-    let pixels = |from: usize, count: usize, step: usize| {
-        let first = first.wrapping_add(from.wrapping_mul(channels));
-        let taps = Taps { count, ..one };
-        fold_block::<_, _, N>(input, first, [0, step.wrapping_mul(channels)], one, taps, 0.0f32, add)
-    };
-    let in_lane = n / LANES;
-    let mut lanes = [[0.0f32; N]; LANES];
-    for (lane, sums) in lanes.iter_mut().enumerate() {
-        *sums = pixels(lane, in_lane, LANES)?;
-    }
-    let [mut sums, l1, l2, l3] = lanes;
-    for (((sum, l1), l2), l3) in sums.iter_mut().zip(l1).zip(l2).zip(l3) {
-        *sum = (*sum + l2) + (l1 + l3);
-    }
-    for pixel in in_lane.wrapping_mul(LANES)..n {
-        for (sum, x) in sums.iter_mut().zip(pixels(pixel, 1, 1)?) {
-            *sum += x;
+/// The sum of `n` pixels: every fourth one in a lane, the lanes in pairs, then what is left.
+fn sum_in_lanes<'p>(mut pixels: impl Iterator<Item = &'p i8>, n: usize, add: &impl Fn(f32, i8) -> f32) -> Option<f32> {
+    let mut lanes = [0.0f32; LANES];
+    for _ in 0..n / LANES {
+        for lane in &mut lanes {
+            *lane = add(*lane, *pixels.next()?);
         }
     }
-    Some(sums)
+    let [l0, l1, l2, l3] = lanes;
+    let sum = (l0 + l2) + (l1 + l3);
+    Some(pixels.fold(sum, |sum, &x| sum + add(0.0, x)))
 }
 
 /// Partial sums of a window over the whole image.

@@ -91,7 +91,7 @@ pub fn softmax_scaled_i8(
         // In [2^31, 2^32), so that the reciprocal is in (2^30, 2^31].
         let zeros = sum.leading_zeros();
         let normal = sum.checked_shl(zeros).unwrap_or(0);
-        let reciprocal = (1u64 << 62).checked_div(u64::from(normal)).unwrap_or(0) as u32;
+        let reciprocal = reciprocal(normal);
         for (target, &x) in row.iter_mut().zip(x) {
             let product = u64::from(entry(x)) * u64::from(reciprocal);
             let share = (product >> (32 - zeros)).min(1 << 30) as i32;
@@ -99,6 +99,21 @@ pub fn softmax_scaled_i8(
         }
     }
     Some(())
+}
+
+/// `floor(2^62 / x)` for `x` of at least 2^31, bit by bit: a division of 64 bits is a kilobyte of library on Cortex-M.
+fn reciprocal(x: u32) -> u32 {
+    let x = u64::from(x);
+    let (mut quotient, mut rest) = (0u32, 1u64 << 31);
+    for _ in 0..32 {
+        quotient <<= 1;
+        if rest >= x {
+            quotient |= 1;
+            rest = rest.wrapping_sub(x);
+        }
+        rest <<= 1;
+    }
+    quotient
 }
 
 /// Softmax in float32.
@@ -143,6 +158,15 @@ pub fn log_softmax_f32(n: usize, input: &[f32], output: &mut [f32]) -> Option<()
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reciprocals_are_those_of_a_division() {
+        for x in [1 << 31, (1 << 31) + 1, 3 << 30, u32::MAX - 1, u32::MAX, 0x9e37_79b9, 0xdead_beef] {
+            assert_eq!(u64::from(reciprocal(x)), (1 << 62) / u64::from(x), "{x}");
+        }
+        // What no row gives.
+        let _ = reciprocal(0);
+    }
 
     #[test]
     fn log_softmax_is_the_logarithm_where_softmax_is_zero_too() {
